@@ -1,0 +1,50 @@
+# make demo: set up and run the main job on real bars.  make test: everything CI checks.
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+CONSTRAINTS := ops/constraints.txt
+TORCH := torch==2.13.0
+DEMO ?= demo
+
+.PHONY: help setup demo test format soak bench clean
+
+help: ## Say what there is to make
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
+
+# torch first: the CPU build, from a local wheel where there is one, else from PyTorch's own index
+$(VENV)/.installed: pyproject.toml $(CONSTRAINTS)
+	@echo "Setting up $(VENV) (once, about a minute and a half) …"
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -c "import sys; sys.exit(sys.version_info < (3, 11))" || \
+	  { echo "Stairways needs Python 3.11 or newer: make PYTHON=python3.11" >&2; exit 2; }
+	@$(BIN)/pip install -q --disable-pip-version-check --no-index --no-deps $(TORCH) 2>/dev/null || \
+	  { $(BIN)/pip install -q --disable-pip-version-check uv && \
+	    VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install -q --torch-backend=cpu --no-deps $(TORCH); }
+	@$(BIN)/pip install -q --disable-pip-version-check -e ".[test]" -c $(CONSTRAINTS) 2>&1 | grep -v '^WARNING: Location' || true
+	@$(BIN)/stairways --version >/dev/null
+	@touch $@
+
+setup: $(VENV)/.installed ## Make the virtual environment with the locked versions
+
+demo: setup ## Train the stairway on AAPL and MSFT, replay the ledger, verify the log
+	@$(BIN)/stairways demo --folder $(DEMO)
+
+test: setup ## Lint, types and tests, as CI runs them
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/pytest -m "not soak"
+
+format: setup ## Format and fix what can be fixed
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+soak: setup ## The long checks
+	@$(BIN)/pytest -m soak
+
+bench: setup ## Measure: each figure is a ratio taken in one run
+	@for script in ops/bench/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+
+clean: ## Remove what setup and demo made
+	rm -rf $(VENV) $(DEMO) .mypy_cache .pytest_cache .ruff_cache

@@ -1,0 +1,264 @@
+"""Events as canonical bytes and back: stored names, schema versions, upcasters.
+
+A payload is canonical JSON (RFC 8785) whose numbers are whole numbers of at most 2**53 - 1;
+a real number is a string, the shortest decimal that reads back the same bits, so that every
+language canonicalises it identically. The stored name of an event is listed here and not
+taken from its class: renaming a class never rewrites history.
+"""
+
+import dataclasses
+import functools
+import math
+import types
+import typing
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+
+import numpy as np
+import numpy.typing as npt
+import orjson
+
+from stairways.core import events
+from stairways.core.events import Event
+from stairways.core.values import LARGEST_WHOLE_NUMBER
+from stairways.errors import NotCanonicalError, UnknownEventError
+
+Json = dict[str, "Json"] | list["Json"] | str | int | bool | None
+Upcaster = Callable[[dict[str, Json]], dict[str, Json]]
+Column = npt.NDArray[np.generic] | Sequence[str]
+
+SCHEMAS: dict[type, tuple[str, int]] = {
+    events.DataRegistered: ("DataRegistered", 1),
+    events.DataFindingRaised: ("DataFindingRaised", 1),
+    events.RunStarted: ("RunStarted", 1),
+    events.RunResumed: ("RunResumed", 1),
+    events.RunFinished: ("RunFinished", 1),
+    events.RunFailed: ("RunFailed", 1),
+    events.CycleStarted: ("CycleStarted", 1),
+    events.CycleFinished: ("CycleFinished", 1),
+    events.StepTaken: ("StepTaken", 1),
+    events.ControllerUpdated: ("ControllerUpdated", 1),
+    events.BalanceAsserted: ("BalanceAsserted", 1),
+    events.PolicyUpdated: ("PolicyUpdated", 1),
+    events.DivergenceDetected: ("DivergenceDetected", 1),
+    events.ModelRolledBack: ("ModelRolledBack", 1),
+    events.EvaluationStarted: ("EvaluationStarted", 1),
+    events.EvaluationStepTaken: ("EvaluationStepTaken", 1),
+    events.EvaluationFinished: ("EvaluationFinished", 1),
+    events.GateDecided: ("GateDecided", 1),
+    events.CycleVerdict: ("CycleVerdict", 1),
+    events.ModelPromoted: ("ModelPromoted", 1),
+    events.GateOverridden: ("GateOverridden", 1),
+    events.ReplayFinished: ("ReplayFinished", 1),
+    events.LogVerified: ("LogVerified", 1),
+}
+"""The stored name and newest schema version of every event."""
+
+CLASSES: dict[str, type] = {name: event for event, (name, _) in SCHEMAS.items()}
+
+UPCASTERS: dict[tuple[str, int], Upcaster] = {}
+"""(name, schema) to the function that makes the payload one schema version newer."""
+
+
+def type_of(event: type | Event) -> tuple[str, int]:
+    """Return the stored name and schema version of an event or its class."""
+    return SCHEMAS[event if isinstance(event, type) else type(event)]
+
+
+def encode(event: Event) -> bytes:
+    """Return the canonical bytes of ``event``.
+
+    Raises ``NotCanonicalError`` naming the field that has no canonical form.
+    """
+    plain = {
+        field: to_json(getattr(event, field), f"{type(event).__name__}.{field}")
+        for field in _fields(type(event))
+    }
+    return canonical(plain)
+
+
+def canonical(value: Json) -> bytes:
+    """Return RFC 8785 bytes of a value without real numbers.
+
+    Keys are sorted by code point, which is RFC 8785's order for the ASCII keys used here.
+    """
+    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+
+
+def to_json(value: object, field: str) -> Json:
+    """Return ``value`` as JSON with real numbers and times as strings."""
+    match value:
+        case None | bool() | str():
+            return value
+        case int():
+            return _whole(value, field)
+        case float():
+            return real_text(value, field)
+        case datetime():
+            return time_text(value, field)
+        case tuple() | list():
+            return [to_json(item, f"{field}[{i}]") for i, item in enumerate(value)]
+        case Mapping():
+            return {_key(k, field): to_json(item, f"{field}.{k}") for k, item in value.items()}
+        case _:
+            raise NotCanonicalError(f"{field}: {type(value).__name__} has no canonical form.")
+
+
+def real_text(value: float, field: str = "value") -> str:
+    """Return the shortest decimal that reads back the same bits as ``value``."""
+    if not math.isfinite(value):
+        raise NotCanonicalError(f"{field} is {value}; only finite numbers can be recorded.")
+    return orjson.dumps(value).decode()
+
+
+def time_text(value: datetime, field: str = "value") -> str:
+    """Return a time as ``2026-01-07T14:30:00.000000Z``."""
+    if value.tzinfo is None:
+        raise NotCanonicalError(f"{field} has no time zone: {value}.")
+    return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def decode(name: str, schema: int, payload: bytes) -> Event:
+    """Return the event that ``payload`` is, brought to the newest schema version.
+
+    Raises ``UnknownEventError`` naming both versions if this program is too old for it, and
+    if the payload is not what its type promises.
+    """
+    event_type = CLASSES.get(name)
+    if event_type is None or schema > SCHEMAS[event_type][1]:
+        known = "none" if event_type is None else str(SCHEMAS[event_type][1])
+        raise UnknownEventError(
+            f"Event {name} has schema version {schema}; this program reads {known}. "
+            "Use a newer Stairways."
+        )
+    fields = _upcast(name, schema, SCHEMAS[event_type][1], orjson.loads(payload))
+    readers = _readers(event_type)
+    if set(fields) != set(readers):
+        odd = ", ".join(sorted(set(fields) ^ set(readers)))
+        raise UnknownEventError(f"Event {name} version {schema} has other fields: {odd}.")
+    try:
+        return typing.cast("Event", event_type(**{k: readers[k](v) for k, v in fields.items()}))
+    except (TypeError, ValueError) as error:
+        raise UnknownEventError(f"Event {name} version {schema}: {error}.") from error
+
+
+def encode_columns(event_type: type, columns: Mapping[str, Column]) -> list[bytes]:
+    """Return the canonical bytes of many events of one type, made from arrays.
+
+    ``columns`` has every field of the event: an integer, real or boolean array of shape
+    ``(n,)``, one of shape ``(n, k)`` for a tuple of k, or n ready strings. The result equals
+    ``[encode(e) for e in events]`` at a fraction of its time.
+    """
+    name = event_type.__name__
+    if set(columns) != set(_fields(event_type)):
+        odd = ", ".join(sorted(set(columns) ^ set(_fields(event_type))))
+        raise NotCanonicalError(f"{name}: columns and fields differ: {odd}.")
+    keys = sorted(columns)
+    texts = [_column_texts(columns[key], f"{name}.{key}") for key in keys]
+    template = b"{" + b",".join(b'"%s":%%b' % key.encode() for key in keys) + b"}"
+    return [template % row for row in zip(*texts, strict=True)]
+
+
+def _column_texts(column: Column, field: str) -> list[bytes]:
+    """Return each row of a column as JSON."""
+    if not isinstance(column, np.ndarray):
+        return [b'"%s"' % text.encode() for text in column]
+    if column.dtype.kind == "f":
+        return _real_texts(column, field)
+    if column.dtype.kind == "i" and len(column) and np.abs(column).max() > LARGEST_WHOLE_NUMBER:
+        raise NotCanonicalError(f"{field} has a whole number beyond 2**53 - 1.")
+    return _rows(orjson.dumps(np.ascontiguousarray(column), option=orjson.OPT_SERIALIZE_NUMPY))
+
+
+def _real_texts(column: npt.NDArray[np.generic], field: str) -> list[bytes]:
+    if column.ndim != 1:
+        raise NotCanonicalError(f"{field}: a tuple of real numbers has no column form.")
+    real = np.ascontiguousarray(column, dtype=np.float64)
+    if not np.isfinite(real).all():
+        row = int(np.flatnonzero(~np.isfinite(real))[0])
+        raise NotCanonicalError(f"{field} is {real[row]} in row {row}; only finite numbers count.")
+    return [b'"%s"' % text for text in _rows(orjson.dumps(real, option=orjson.OPT_SERIALIZE_NUMPY))]
+
+
+def _rows(array: bytes) -> list[bytes]:
+    """Split a JSON array of numbers, or of arrays of numbers, into its elements."""
+    if array == b"[]":
+        return []
+    if array.startswith(b"[["):
+        return [b"[%s]" % row for row in array[2:-2].split(b"],[")]
+    return array[1:-1].split(b",")
+
+
+def _whole(value: int, field: str) -> int:
+    if abs(value) > LARGEST_WHOLE_NUMBER:
+        raise NotCanonicalError(f"{field} is {value}, a whole number beyond 2**53 - 1.")
+    return value
+
+
+def _key(key: object, field: str) -> str:
+    if not isinstance(key, str) or not key.isascii():
+        raise NotCanonicalError(f"{field}: the key {key!r} is not ASCII text.")
+    return key
+
+
+def _upcast(name: str, schema: int, newest: int, fields: dict[str, Json]) -> dict[str, Json]:
+    for version in range(schema, newest):
+        fields = UPCASTERS[name, version](fields)
+    return fields
+
+
+@functools.cache
+def _fields(event_type: type) -> tuple[str, ...]:
+    return tuple(field.name for field in dataclasses.fields(event_type))
+
+
+@functools.cache
+def _readers(event_type: type) -> dict[str, Callable[[Json], object]]:
+    hints = typing.get_type_hints(event_type)
+    return {name: _reader(hints[name]) for name in _fields(event_type)}
+
+
+def _reader(hint: object) -> Callable[[Json], object]:
+    """Return the function that reads a JSON value as the annotated type, strictly."""
+    hint = getattr(hint, "__supertype__", hint)
+    arguments = typing.get_args(hint)
+    origin = typing.get_origin(hint)
+    if origin is tuple:
+        return _tuple_reader(arguments)
+    if origin in (types.UnionType, typing.Union):
+        inner = _reader(next(a for a in arguments if a is not types.NoneType))
+        return lambda value: None if value is None else inner(value)
+    if origin is not None:
+        item = _reader(arguments[1])
+        return lambda value: {k: item(v) for k, v in _exactly(dict, value).items()}
+    return _SCALARS.get(typing.cast("type", hint)) or functools.partial(_exactly, hint)
+
+
+def _tuple_reader(arguments: tuple[object, ...]) -> Callable[[Json], object]:
+    item = _reader(arguments[0])
+    length = None if Ellipsis in arguments else len(arguments)
+
+    def read(value: Json) -> tuple[object, ...]:
+        items = _exactly(list, value)
+        if length is not None and len(items) != length:
+            raise ValueError(f"expected {length} items, found {len(items)}")
+        return tuple(item(entry) for entry in items)
+
+    return read
+
+
+def _exactly(expected: typing.Any, value: object) -> typing.Any:  # noqa: ANN401 - it checks types at run time
+    if type(value) is not expected:
+        raise TypeError(f"expected {expected.__name__}, found {value!r}")
+    return value
+
+
+def _read_real(value: Json) -> float:
+    return float(_exactly(str, value))
+
+
+def _read_time(value: Json) -> datetime:
+    return datetime.strptime(_exactly(str, value), "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=UTC)
+
+
+_SCALARS: dict[type, Callable[[Json], object]] = {float: _read_real, datetime: _read_time}

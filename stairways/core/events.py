@@ -1,0 +1,399 @@
+"""Every event, and their union ``Event``.
+
+An event says in the past tense what happened, in values a reader in five years still
+understands. It knows no clock, no identifier and no hash: those belong to the record
+around it. Money is whole micros, times are UTC, other real numbers are floats that the
+codec writes so that they read back bit for bit. Tuples by symbol follow the order of
+``DataRegistered.symbols``.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from stairways.core.values import Digest, Micros, Position, Shares
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataRegistered:
+    """Bars were aligned, digested and stored as a blob; runs name them by ``digest``."""
+
+    digest: Digest  # of the canonical content, which is also the blob
+    name: str
+    symbols: tuple[str, ...]
+    frequency: str
+    adjustment: str
+    timezone: str
+    calendar: str
+    simulated: bool
+    first: datetime
+    last: datetime
+    rows: int
+    dropped: Mapping[str, int]  # by symbol: bars the join left out
+    sources: Mapping[str, Digest]  # by file name: SHA-256 of the bytes that were read
+    findings: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataFindingRaised:
+    """Something about registered bars is remarkable, though it does not spoil accounting."""
+
+    kind: str
+    symbol: str
+    row: int
+    time: datetime | None
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunStarted:
+    """A run of the stairway began; everything that decides its outcome is named here."""
+
+    model: str
+    seed: int
+    data: Digest
+    features: Digest
+    simulated: bool
+    settings: Mapping[str, str]  # dotted name to its value as text
+    settings_digest: Digest
+    code_version: str
+    code_digest: Digest
+    libraries: Mapping[str, str]
+    machine: Mapping[str, str]  # CPU, instruction sets, threads, operating system
+    windows: Mapping[str, tuple[int, int]]  # train, calibrate, validate: [first, last) bar
+    warm_start: Digest | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunResumed:
+    """A run that had stopped went on from the last state that is in the log."""
+
+    state: Digest | None
+    position: Position  # of the event that named the state
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunFinished:
+    """Every cycle of the run has its verdict."""
+
+    cycles: int
+    promoted: int
+    steps: int
+    parameters: Digest  # of the model served at the end
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunFailed:
+    """The run stopped for a reason that another try would meet again."""
+
+    reason: str
+    cycle: int
+    step: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CycleStarted:
+    """An attempt at a cycle began from the parameters ``parent``."""
+
+    cycle: int
+    name: str
+    attempt: int
+    target: float
+    learning_rate: float
+    parent: Digest
+    state: Digest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CycleFinished:
+    """All environment steps of an attempt were taken and learned from."""
+
+    cycle: int
+    attempt: int
+    steps: int
+    hold_rate: float  # of all training decisions of the attempt
+    last_third_hold_rate: float
+    parameters: Digest
+    state: Digest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepTaken:
+    """The policy acted on one bar, and the account stands like this afterwards.
+
+    Decided on the close of ``bar``, filled at ``prices``. The reward is what the learner
+    saw, in basis points of equity. Nothing about money is derived from it.
+    """
+
+    step: int  # environment steps of the run so far, over all lanes; this one included
+    lane: int
+    bar: int  # row of the registered bars
+    bar_time: datetime
+    action: int  # base-3 digits, first symbol highest: 0 sell, 1 hold, 2 buy
+    log_probability: float
+    value: float
+    shares: tuple[Shares, ...]  # bought; negative when sold
+    prices: tuple[Micros, ...]  # at which an order was, or would have been, filled
+    costs: tuple[Micros, ...]
+    clipped: tuple[bool, ...]  # the order met a limit and was cut
+    interest: Micros
+    borrow: Micros
+    cash: Micros
+    positions: tuple[Shares, ...]
+    lots: tuple[int, ...]
+    equity: Micros
+    reward: float
+    log_return: float
+    risk_free: float
+    drawdown_penalty: float
+    hold_bonus: float
+    terminated: bool
+    truncated: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ControllerUpdated:
+    """The controller saw one decision and set what the next one earns for holding."""
+
+    step: int
+    hold_rate: float
+    target: float
+    error: float
+    regime: float
+    fast: float
+    slow: float
+    bonus: float  # basis points that holding earns at the next step
+    spread: float  # running standard deviation of the other reward terms
+    margin: float  # added to the logit of hold when this decision was made
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BalanceAsserted:
+    """The books of one lane, stated in full, at the end of a rollout or an episode."""
+
+    lane: int
+    bar: int
+    cash: Micros
+    positions: tuple[Shares, ...]
+    equity: Micros
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PolicyUpdated:
+    """The policy learned from the rollout before; ``state`` can continue from here."""
+
+    cycle: int
+    attempt: int
+    update: int
+    steps: int
+    policy_loss: float
+    value_loss: float
+    entropy: float
+    approximate_kl: float
+    clip_fraction: float
+    explained_variance: float
+    gradient_norm: float
+    divergence: float
+    reference: Digest | None
+    parameters: Digest
+    state: Digest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DivergenceDetected:
+    """The parameters moved further from the last promoted ones than allowed."""
+
+    cycle: int
+    attempt: int
+    update: int
+    divergence: float
+    limit: float
+    reference: Digest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelRolledBack:
+    """Parameters, optimiser and random states are those of ``state`` again."""
+
+    run: str
+    cycle: int
+    attempt: int
+    reason: str
+    parameters: Digest
+    state: Digest
+    learning_rate: float  # of the next attempt
+    evidence: tuple[Position, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvaluationStarted:
+    """A candidate began to act on bars it was not trained on, without chance."""
+
+    cycle: int
+    attempt: int
+    parameters: Digest
+    first_bar: int
+    last_bar: int
+    target: float
+    base_margin: float
+    margin_spread: float
+    authority: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvaluationStepTaken:
+    """The candidate decided on one validation bar; its account and controller afterwards."""
+
+    step: int
+    bar: int
+    bar_time: datetime
+    action: int
+    shares: tuple[Shares, ...]
+    prices: tuple[Micros, ...]
+    costs: tuple[Micros, ...]
+    clipped: tuple[bool, ...]
+    interest: Micros
+    borrow: Micros
+    cash: Micros
+    positions: tuple[Shares, ...]
+    lots: tuple[int, ...]
+    equity: Micros
+    terminated: bool
+    truncated: bool
+    hold_rate: float
+    error: float
+    regime: float
+    fast: float
+    slow: float
+    margin: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvaluationFinished:
+    """What the ledger says of a candidate on the validation bars."""
+
+    cycle: int
+    attempt: int
+    decisions: int
+    holds: int
+    hold_rate: float
+    effectiveness: float
+    performance: float
+    start_equity: Micros
+    final_equity: Micros
+    profit: float  # share of starting capital
+    drawdown: float
+    trades: int
+    win_rate: float
+    trades_per_day: float
+    sharpe: float
+    evidence: tuple[Position, Position]  # first and last EvaluationStepTaken
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GateDecided:
+    """One gate measured one thing and passed it or not."""
+
+    run: str
+    cycle: int
+    attempt: int
+    gate: str
+    value: float
+    threshold: float
+    passed: bool
+    blocking: bool
+    reason: str
+    evidence: tuple[Position, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CycleVerdict:
+    """All gates of a cycle have spoken."""
+
+    run: str
+    cycle: int
+    attempt: int
+    promoted: bool
+    failed: tuple[str, ...]
+    reason: str
+    evidence: tuple[Position, ...]  # of the gate decisions
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelPromoted:
+    """A candidate became the model that is served and the reference for divergence."""
+
+    run: str
+    cycle: int
+    parameters: Digest
+    state: Digest
+    base_margin: float
+    margin_spread: float
+    profit: float
+    verdict: Position
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GateOverridden:
+    """A person promoted or rejected against the gates, and says why."""
+
+    run: str
+    cycle: int
+    who: str
+    why: str
+    promoted: bool
+    verdict: Position
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplayFinished:
+    """A replay compared the log with what it should say."""
+
+    run: str
+    level: str
+    checked: int
+    findings: int
+    first_position: Position | None
+    first_field: str
+    recorded_profit: Micros
+    replayed_profit: Micros
+    libraries: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogVerified:
+    """The log was rehashed from its first record to ``size``."""
+
+    size: int
+    root: Digest
+    findings: int
+    first_position: Position | None
+    first_field: str
+
+
+Event = (
+    DataRegistered
+    | DataFindingRaised
+    | RunStarted
+    | RunResumed
+    | RunFinished
+    | RunFailed
+    | CycleStarted
+    | CycleFinished
+    | StepTaken
+    | ControllerUpdated
+    | BalanceAsserted
+    | PolicyUpdated
+    | DivergenceDetected
+    | ModelRolledBack
+    | EvaluationStarted
+    | EvaluationStepTaken
+    | EvaluationFinished
+    | GateDecided
+    | CycleVerdict
+    | ModelPromoted
+    | GateOverridden
+    | ReplayFinished
+    | LogVerified
+)

@@ -1,0 +1,1 @@
+"""The trading environment: whole rollouts of many lanes in arrays; it writes nothing."""

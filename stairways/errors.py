@@ -1,0 +1,56 @@
+"""Errors a caller can act on. Each message says what happened and what to do next.
+
+A fault in data under audit is a finding, a value, and never one of these.
+"""
+
+
+class StairwaysError(Exception):
+    """Something could not be done; the message is fit for a person's eyes."""
+
+
+class WrongVersionError(StairwaysError):
+    """A stream did not stand at the version the writer expected."""
+
+
+class LogBusyError(StairwaysError):
+    """Another process is writing to the log and did not finish in time."""
+
+
+class LogUnavailableError(StairwaysError):
+    """The database of the log does not open, or went away."""
+
+
+class SchemaMismatchError(StairwaysError):
+    """The database has a newer or foreign schema, or lacks its guards."""
+
+
+class NotCanonicalError(StairwaysError):
+    """A value has no canonical form: NaN, infinity, a whole number beyond 2**53."""
+
+
+class UnknownEventError(StairwaysError):
+    """A stored event has a type or schema version this version cannot read."""
+
+
+class BlobMissingError(StairwaysError):
+    """A blob that an event names is not in the store, or is not what its digest says."""
+
+
+class BarsRefusedError(StairwaysError):
+    """Market data cannot be used: the message names file, row and reason."""
+
+
+class SettingsError(StairwaysError):
+    """A setting is unknown, unreadable or out of its range."""
+
+
+class NoSuchRunError(StairwaysError):
+    """The log holds no run of that name."""
+
+
+class SpaceMismatchError(StairwaysError):
+    """A model has another observation or action space than the environment."""
+
+
+class TrainingFailedError(StairwaysError):
+    """Training cannot go on: a loss or a parameter is not a finite number."""

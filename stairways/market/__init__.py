@@ -1,0 +1,1 @@
+"""Market data: files and vendors in, aligned bars and findings out."""

@@ -1,0 +1,1 @@
+"""Tables derived from the log; they may be thrown away and rebuilt."""

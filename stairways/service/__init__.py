@@ -1,0 +1,1 @@
+"""Use cases: each command, job and page calls exactly one."""

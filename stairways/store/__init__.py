@@ -1,0 +1,1 @@
+"""The log: append-only events and content-addressed blobs, in SQLite or PostgreSQL."""

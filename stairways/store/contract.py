@@ -1,0 +1,127 @@
+"""What every store of events and blobs promises; the contract tests check each promise."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from stairways.core.values import Digest, Position, StreamName, Version
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """An event as the log keeps it: its stored name, schema version and canonical bytes."""
+
+    type: str
+    schema: int
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    """Who appends and why; the same for every event of one append.
+
+    ``append_id`` names the append, so that repeating it after a lost answer is harmless.
+    """
+
+    actor: str
+    correlation: str  # the run or command this belongs to
+    append_id: str
+    causation: Position | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """One row of the log: an event and everything known about its writing."""
+
+    position: Position
+    stream: StreamName
+    version: Version
+    type: str
+    schema: int
+    recorded_at: datetime  # UTC, microseconds
+    actor: str
+    correlation: str
+    causation: Position | None
+    append_id: str
+    payload: bytes
+    leaf: bytes  # RFC 6962 leaf hash as stored; an auditor computes it anew
+
+
+@dataclass(frozen=True, slots=True)
+class Appended:
+    """Where an append stands in the log: positions ``first`` to ``last`` inclusive."""
+
+    first: Position
+    last: Position
+    version: Version  # of the stream, after the append
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The log as a whole: how many events, and the RFC 6962 root over their leaves."""
+
+    size: int
+    root: Digest
+
+
+class EventStore(Protocol):
+    """An append-only log of events, in streams, under one total order, and its blobs.
+
+    Every implementation promises, and the contract tests check, that
+
+    - an append is all or nothing, and raises ``WrongVersionError`` unless the stream
+      stands exactly at ``expected`` (``None`` accepts any version);
+    - an append repeated with the same ``append_id`` changes nothing and returns what the
+      first one returned;
+    - positions are 1, 2, 3 … in commit order and without gaps, so a reader that has seen
+      a position never needs to look behind it;
+    - a record reads the same for ever;
+    - a blob is stored once under its SHA-256 and reads back as the same bytes.
+    """
+
+    def append(
+        self,
+        stream: StreamName,
+        expected: Version | None,
+        events: Sequence[Encoded],
+        context: Context,
+    ) -> Appended:
+        """Append ``events`` to ``stream`` in one transaction that is durable on return."""
+        ...
+
+    def read(
+        self,
+        *,
+        stream: StreamName | None = None,
+        types: Sequence[str] = (),
+        after: Position = ...,
+        until: Position | None = None,
+        limit: int | None = None,
+    ) -> Iterator[Record]:
+        """Yield records with ``after < position <= until`` in order, at constant memory."""
+        ...
+
+    def version(self, stream: StreamName) -> Version:
+        """Return how many events ``stream`` holds; ``NEW`` when it does not exist."""
+        ...
+
+    def streams(self, prefix: str = "") -> Sequence[StreamName]:
+        """Return the names of all streams that start with ``prefix``, oldest first."""
+        ...
+
+    def head(self) -> Head:
+        """Return the size and root of the log as of now."""
+        ...
+
+    def put_blob(self, content: bytes) -> Digest:
+        """Store ``content`` unless it is there already, durably, and return its digest."""
+        ...
+
+    def get_blob(self, digest: Digest) -> bytes:
+        """Return the bytes named ``digest``; raises ``BlobMissingError`` if absent or altered."""
+        ...
+
+    def close(self) -> None:
+        """Give back every connection."""
+        ...

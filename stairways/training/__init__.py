@@ -1,0 +1,1 @@
+"""PPO on the trading environment, recorded, captured and evaluated."""

@@ -1,0 +1,107 @@
+"""The stairway: cycles, their targets and learning rates, and the windows of bars they use."""
+
+from dataclasses import dataclass
+from datetime import date
+
+LOWEST_TARGET = 0.40
+HIGHEST_TARGET = 0.75
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Programme:
+    """What a run climbs (setting section ``stairway``; defaults: domain definition, section 7).
+
+    ``targets`` and ``learning_rates`` have one entry a cycle. The windows in time order are
+    train | calibrate | validate with ``embargo`` bars left out between them; they end at the
+    given dates, or at the given shares of all tradable bars where no date is set.
+    """
+
+    targets: tuple[float, ...] = (0.75, 0.75, 0.70, 0.70, 0.67, 0.67, 0.65, 0.65)
+    learning_rates: tuple[float, ...] = (3e-4, 3e-4, 2e-4, 2e-4, 1e-4, 1e-4, 5e-5, 5e-5)
+    steps_per_cycle: int = 6_000
+    attempts: int = 3
+    divergence_limit: float = 0.15
+    train_until: str = ""  # ISO date of the first bar that is not trained on
+    calibrate_until: str = ""
+    train_share: float = 0.65
+    calibrate_share: float = 0.10
+    embargo: int = 20
+
+    def __post_init__(self) -> None:
+        if not self.targets or len(self.targets) != len(self.learning_rates):
+            raise ValueError("targets and learning_rates need one entry for each cycle")
+        for target in self.targets:
+            if not 0.0 <= target <= 1.0:
+                raise ValueError(f"target hold rate {target} is outside [0, 1]")
+        if min(self.learning_rates) <= 0 or self.steps_per_cycle < 1 or self.attempts < 1:
+            raise ValueError("learning rates, steps_per_cycle and attempts must be positive")
+        if self.train_share <= 0 or self.calibrate_share <= 0 or self.embargo < 0:
+            raise ValueError(
+                "train_share and calibrate_share must be positive, embargo not negative"
+            )
+        if self.train_share + self.calibrate_share >= 1:
+            raise ValueError("train_share + calibrate_share leave nothing to validate on")
+        for day in (self.train_until, self.calibrate_until):
+            _check_date(day)
+        if bool(self.train_until) != bool(self.calibrate_until):
+            raise ValueError("train_until and calibrate_until go together")
+
+    @property
+    def cycles(self) -> tuple["Cycle", ...]:
+        """Return the cycles in order, targets clamped to the range that makes sense."""
+        pairs = zip(self.targets, self.learning_rates, strict=True)
+        return tuple(Cycle(i, clamp_target(t), rate) for i, (t, rate) in enumerate(pairs, start=1))
+
+
+@dataclass(frozen=True, slots=True)
+class Cycle:
+    """One step of the stairway."""
+
+    number: int  # from 1
+    target: float
+    learning_rate: float
+
+    @property
+    def name(self) -> str:
+        """Return for example ``cycle_01_hold_75%``."""
+        return f"cycle_{self.number:02d}_hold_{self.target * 100:.0f}%"
+
+
+@dataclass(frozen=True, slots=True)
+class Windows:
+    """Rows of the bars, each window as ``[first, last)``."""
+
+    train: tuple[int, int]
+    calibrate: tuple[int, int]
+    validate: tuple[int, int]
+
+    def by_name(self) -> dict[str, tuple[int, int]]:
+        """Return the windows as they are recorded."""
+        return {"train": self.train, "calibrate": self.calibrate, "validate": self.validate}
+
+
+def clamp_target(target: float) -> float:
+    """Return the target inside [0.40, 0.75] (domain definition, section 5)."""
+    return min(max(target, LOWEST_TARGET), HIGHEST_TARGET)
+
+
+def cut_windows(first: int, rows: int, programme: Programme) -> Windows:
+    """Cut the tradable rows ``[first, rows)`` into windows by share."""
+    usable = rows - first
+    train_end = first + int(usable * programme.train_share)
+    calibrate_end = train_end + int(usable * programme.calibrate_share)
+    return between(first, train_end, calibrate_end, rows, programme.embargo)
+
+
+def between(first: int, train_end: int, calibrate_end: int, rows: int, embargo: int) -> Windows:
+    """Return the windows between row borders, with the embargo taken from the later window."""
+    return Windows(
+        train=(first, train_end),
+        calibrate=(min(train_end + embargo, calibrate_end), calibrate_end),
+        validate=(min(calibrate_end + embargo, rows), rows),
+    )
+
+
+def _check_date(day: str) -> None:
+    if day:
+        date.fromisoformat(day)

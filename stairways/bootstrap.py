@@ -1,0 +1,108 @@
+"""The only place that builds objects from settings and reads the surroundings of the process."""
+
+import getpass
+import os
+import secrets
+import socket
+import sys
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+
+from rich.console import Console
+
+from stairways import logs, settings
+from stairways.core.values import Position
+from stairways.logs import Progress
+from stairways.settings import Given, Settings
+from stairways.store.contract import Context, EventStore
+
+
+@dataclass(slots=True)
+class Flags:
+    """What the command line says about settings; filled while it is parsed, read once."""
+
+    config: Path | None = None
+    given: list[Given] = field(default_factory=list)
+
+    def give(self, name: str, value: str, origin: str) -> None:
+        """Note that the option ``origin`` sets ``name``."""
+        self.given.append(Given(name, value, origin))
+
+
+class App:
+    """A started program: its settings, its log, its consoles, its clock and its name."""
+
+    def __init__(
+        self, flags: Flags | None = None, environment: Mapping[str, str] | None = None
+    ) -> None:
+        self.flags = flags or Flags()
+        self.environment = os.environ if environment is None else environment
+        self.console = logs.make_console()
+
+    @cached_property
+    def settings(self) -> Settings:
+        """The settings of this program; the first use reads them and sets the logging up."""
+        loaded = settings.load(
+            file=self.flags.config, environment=self.environment, flags=self.flags.given
+        )
+        logs.configure(self.console, level=loaded.log.level, style=loaded.log.style)
+        return loaded
+
+    @property
+    def database_url(self) -> str:
+        """The URL of the log as given, secrets included; print ``shown_database`` instead."""
+        return self.settings.log.database_url
+
+    @property
+    def shown_database(self) -> str:
+        """The URL of the log without its password."""
+        return settings.without_password(self.database_url)
+
+    def open_log(self) -> EventStore:
+        """Open the log; raises ``LogUnavailableError`` or ``SchemaMismatchError``."""
+        from stairways.store.opening import open_store  # noqa: PLC0415 - help must not pay for SQL
+
+        return open_store(self.database_url)
+
+    @cached_property
+    def out(self) -> Console:
+        """The console for data on stdout; as wide as its content when it is not a terminal."""
+        return Console(highlight=False, width=None if sys.stdout.isatty() else 100_000)
+
+    def progress(self, title: str, total: int) -> AbstractContextManager[Progress]:
+        """Show long work on stderr: a bar on a terminal, log lines elsewhere."""
+        return logs.progress(self.console, title, total)
+
+    def clock(self) -> datetime:
+        """Return the time now, in UTC."""
+        return datetime.now(tz=UTC)
+
+    def new_id(self) -> str:
+        """Return a name that no other run or append has: the day and four random letters."""
+        letters = "".join(secrets.choice("abcdefghjkmnpqrstuvwxyz23456789") for _ in range(6))
+        return f"{self.clock():%Y%m%d}-{letters}"
+
+    @cached_property
+    def actor(self) -> str:
+        """Who acts: ``STAIRWAYS_ACTOR``, or user and machine."""
+        return self.environment.get("STAIRWAYS_ACTOR") or f"{_user()}@{socket.gethostname()}"
+
+    def context(self, correlation: str, causation: Position | None = None) -> Context:
+        """Return the context of one append that belongs to ``correlation``."""
+        return Context(
+            actor=self.actor,
+            correlation=correlation,
+            append_id=secrets.token_hex(16),
+            causation=causation,
+        )
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):  # a container may run under a number without a name
+        return str(os.getuid())

@@ -1,0 +1,188 @@
+"""The command ``stairways``: parse, call one use case, print, exit.
+
+Exit codes: 0 clean, 1 something was found, 2 it could not look. A command is a module of this
+package that exposes ``command``; the table here lets ``--help`` import none of them.
+"""
+
+import importlib
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from stairways import __version__
+from stairways.errors import StairwaysError
+
+if TYPE_CHECKING:
+    from stairways.bootstrap import App
+
+COULD_NOT_LOOK = 2
+INTERRUPTED = 130
+
+COMMANDS = {
+    "demo": "Train on real daily bars, replay and verify: the main job in one command.",
+    "init": "Create or bring up to date the database of the log.",
+    "data": "Read, check and register market bars.",
+    "train": "Train the stairway and record every step.",
+    "replay": "Replay a run and check every balance it recorded.",
+    "verify": "Rehash the log and check it against its signed checkpoints.",
+    "audit": "Ask the log: runs, cycles, gates, steps, events.",
+}
+"""The name and one-line help of every command, in the order of a day's work."""
+
+EPILOG = (
+    "Wherever a run is asked for, `latest` means the newest. Data goes to stdout, remarks to "
+    "stderr. Exit codes: 0 clean, 1 something was found, 2 it could not look."
+)
+SHELL_EPILOG = "The options of `stairways` itself, such as --database-url, may stand here too."
+
+
+class Stairways(click.Group):
+    """The group of all commands: loads one when it is called, and is the error boundary."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        """Return the names of the commands in the order of a day's work."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's signature
+        """Import the module of one command."""
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = importlib.import_module(f"{__name__}.{cmd_name}").command
+        return _with_shell_options(command)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's signature
+        """Write the table of commands without importing any."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+    def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - click's signature
+        """Run a command; what stops it becomes one sentence on stderr and an exit code."""
+        try:
+            return super().invoke(ctx)
+        except StairwaysError as error:
+            _stop(str(error), COULD_NOT_LOOK)
+        except (KeyboardInterrupt, click.Abort):
+            _stop("Interrupted; what was committed before stays in the log.", INTERRUPTED)
+        except click.ClickException as error:
+            error.show()
+            raise SystemExit(COULD_NOT_LOOK) from error
+        except BrokenPipeError:  # the reader of a pipe left; there is nobody to tell
+            sys.stdout = None
+            raise SystemExit(COULD_NOT_LOOK) from None
+
+
+def _stop(sentence: str, exit_code: int) -> None:
+    click.echo(f"stairways: {sentence}", err=True)
+    raise SystemExit(exit_code)
+
+
+def _fault(kind: type[BaseException], fault: BaseException, trace: TracebackType | None) -> None:
+    """Report a fault of the program itself; 1 would claim that an audit found something."""
+    traceback.print_exception(kind, fault, trace)
+    click.echo("stairways: This is a fault in Stairways; please report it.", err=True)
+    raise SystemExit(COULD_NOT_LOOK)
+
+
+def _with_shell_options(command: click.Command) -> click.Command:
+    """Let ``command`` and its subcommands take the options of ``stairways`` itself too."""
+    taken = {parameter.name for parameter in command.params}
+    command.params.extend(
+        option for option in _shell_options(hidden=True) if option.name not in taken
+    )
+    command.epilog = command.epilog or SHELL_EPILOG
+    if isinstance(command, click.Group):
+        for subcommand in command.commands.values():
+            _with_shell_options(subcommand)
+    return command
+
+
+def _remember(ctx: click.Context, parameter: click.Parameter, value: Any) -> None:  # noqa: ANN401 - click's signature
+    """Put the value of a shell option where ``App`` reads it."""
+    if value is None or value == ():
+        return
+    flags = ctx.ensure_object(_app_type()).flags
+    match parameter.name:
+        case "config":
+            flags.config = value
+        case "overrides":
+            for text in value:
+                flags.give(*_assignment(text), f"--set {text}")
+        case "json_logs":
+            flags.give("log.style", "json" if value else "text", "--json-logs")
+        case _:
+            flags.give(f"log.{parameter.name}", value, parameter.opts[0])
+
+
+def _assignment(text: str) -> tuple[str, str]:
+    """Return name and value of what ``--set`` was given."""
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise click.BadParameter(f"{text}: write it as section.key=value.", param_hint="--set")
+    return name.strip(), value.strip()
+
+
+def _shell_options(*, hidden: bool) -> list[click.Option]:
+    """Return the options that stand before or after the name of a command."""
+    option = _option(hidden=hidden)
+    return [
+        option(
+            ["--database-url"],
+            metavar="URL",
+            show_envvar=True,
+            help="The log: sqlite:///FILE or postgresql+psycopg://USER@HOST/NAME "
+            "[default: sqlite:///stairways.db; env: STAIRWAYS_DATABASE_URL].",
+        ),
+        option(
+            ["--config"],
+            type=click.Path(path_type=Path),
+            metavar="FILE",
+            help="Settings in TOML [default: stairways.toml in this folder if there is one].",
+        ),
+        option(
+            ["--set", "overrides"],
+            multiple=True,
+            metavar="SECTION.KEY=VALUE",
+            help="One setting; may be repeated.",
+        ),
+        option(
+            ["--log-level", "level"],
+            type=click.Choice(["debug", "info", "warning", "error"]),
+            help="How much to say on stderr [default: info].",
+        ),
+        option(
+            ["--json-logs/--no-json-logs"],
+            default=None,
+            help="Log lines as JSON [default: when stderr is not a terminal].",
+        ),
+    ]
+
+
+def _option(*, hidden: bool) -> Callable[..., click.Option]:
+    def make(names: list[str], **how: Any) -> click.Option:  # noqa: ANN401 - click's own options
+        return click.Option(names, callback=_remember, expose_value=False, hidden=hidden, **how)
+
+    return make
+
+
+def _app_type() -> type["App"]:
+    from stairways.bootstrap import App  # noqa: PLC0415 - help must start in a blink
+
+    return App
+
+
+@click.group(cls=Stairways, epilog=EPILOG, params=list(_shell_options(hidden=False)))
+@click.version_option(__version__, prog_name="stairways")
+@click.pass_context
+def main(ctx: click.Context) -> None:
+    """Train trading policies up a stairway of hold-rate targets, and prove it afterwards.
+
+    Every training step, controller update, gate decision and rollback is an event in one
+    append-only log that can be replayed, verified and exported.
+    """
+    sys.excepthook = _fault
+    ctx.ensure_object(_app_type())

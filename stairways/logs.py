@@ -1,0 +1,151 @@
+"""What the program says while it works: log lines and a progress bar on one stderr.
+
+Data goes to stdout, remarks go here. A log line written beside a running bar would land on the
+bar's line, so both print through one shared console. Tracebacks never show local variables,
+which may hold secrets.
+"""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+import structlog
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.progress import Progress as RichProgress
+from rich.text import Text
+from structlog.typing import Processor
+
+TENTHS = 10
+
+
+def make_console() -> Console:
+    """Return the console on stderr that log lines and the bar share."""
+    return Console(stderr=True, highlight=False)
+
+
+def configure(console: Console, *, level: str, style: str) -> None:
+    """Send structlog and the standard library's logging to ``console``.
+
+    ``style`` is ``json``, ``text``, or ``auto``: readable on a terminal and JSON elsewhere.
+    """
+    as_json = style == "json" or (style == "auto" and not console.is_terminal)
+    structlog.configure(
+        processors=_json_processors() if as_json else _text_processors(console),
+        wrapper_class=structlog.make_filtering_bound_logger(_number(level)),
+        logger_factory=lambda *_: _Lines(console),
+        cache_logger_on_first_use=False,
+    )
+    logging.basicConfig(
+        handlers=[_Forward()], level=max(_number(level), logging.WARNING), force=True
+    )
+    logging.captureWarnings(capture=True)
+
+
+class Progress(Protocol):
+    """Long work that says how far it is."""
+
+    def advance(self, amount: int = 1, note: str = "") -> None:
+        """Count ``amount`` more done; ``note`` is a few words about now."""
+        ...
+
+
+@contextmanager
+def progress(console: Console, title: str, total: int) -> Iterator[Progress]:
+    """Show a bar on a terminal, and elsewhere one log line for every tenth of ``total``."""
+    if not console.is_terminal:
+        yield _ProgressLines(title, total)
+        return
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}"),
+    )
+    with RichProgress(*columns, console=console, transient=True) as bar:
+        yield _ProgressBar(bar, bar.add_task(title, total=total, note=""))
+
+
+class _ProgressBar:
+    def __init__(self, bar: RichProgress, task: TaskID) -> None:
+        self._bar, self._task = bar, task
+
+    def advance(self, amount: int = 1, note: str = "") -> None:
+        self._bar.advance(self._task, amount)
+        if note:
+            self._bar.update(self._task, note=note)
+
+
+class _ProgressLines:
+    def __init__(self, title: str, total: int) -> None:
+        self._title, self._total, self._done = title, total, 0
+
+    def advance(self, amount: int = 1, note: str = "") -> None:
+        before, self._done = self._tenths(), self._done + amount
+        if self._tenths() > before:
+            extra = {"note": note} if note else {}
+            structlog.get_logger("progress").info(
+                self._title, done=self._done, total=self._total, **extra
+            )
+
+    def _tenths(self) -> int:
+        return self._done * TENTHS // max(self._total, 1)
+
+
+class _Lines:
+    """Where structlog's rendered lines go: each one whole, never wrapped, above a running bar."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+
+    def msg(self, message: str) -> None:
+        self._console.print(Text.from_ansi(message), soft_wrap=True)
+
+    log = debug = info = warning = warn = error = critical = exception = fatal = msg
+
+
+class _Forward(logging.Handler):
+    """Hands the records of libraries that use ``logging`` to structlog."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        structlog.get_logger().log(
+            record.levelno, record.getMessage(), logger=record.name, exc_info=record.exc_info
+        )
+
+
+def _number(level: str) -> int:
+    return logging.getLevelNamesMapping()[level.upper()]
+
+
+def _shared_processors(times: str) -> list[Processor]:
+    return [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt=times, utc=True),
+    ]
+
+
+def _json_processors() -> list[Processor]:
+    return [
+        *_shared_processors("iso"),
+        structlog.processors.format_exc_info,
+        structlog.processors.JSONRenderer(sort_keys=True),
+    ]
+
+
+def _text_processors(console: Console) -> list[Processor]:
+    renderer = structlog.dev.ConsoleRenderer(
+        colors=console.color_system is not None,
+        exception_formatter=structlog.dev.plain_traceback,
+    )
+    return [*_shared_processors("%Y-%m-%d %H:%M:%SZ"), renderer]

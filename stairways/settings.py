@@ -1,0 +1,292 @@
+"""Settings: what a run is told, from defaults, one TOML file, the environment and flags.
+
+Each later one of these wins over the earlier. A section is a frozen dataclass of the room it
+rules, which checks its own ranges; adding one is a line in ``Settings``. Everything here is
+strict: an unknown name, a wrong type or a value out of range is a ``SettingsError`` that says
+where it came from.
+"""
+
+import dataclasses
+import difflib
+import math
+import re
+import tomllib
+import types
+import typing
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from stairways.codec import canonical
+from stairways.core.gate import GateLimits
+from stairways.core.stairway import Programme
+from stairways.core.values import Digest, digest_of
+from stairways.errors import SettingsError
+from stairways.training.rules import PpoRules
+
+PREFIX = "STAIRWAYS_"
+DEFAULT_FILE = Path("stairways.toml")
+DEFAULT_DATABASE_URL = "sqlite:///stairways.db"
+ALIASES = {"STAIRWAYS_DATABASE_URL": "log.database_url"}
+"""Environment variables whose name does not follow ``STAIRWAYS_SECTION__KEY``."""
+
+UNRECORDED = ("log",)
+"""Sections that decide nothing about a run: where its log lies, and how the program talks."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogSettings:
+    """Where the event log is, and how the program talks to stderr while it works.
+
+    ``style`` is ``auto`` for readable lines on a terminal and JSON elsewhere.
+    """
+
+    database_url: str = DEFAULT_DATABASE_URL
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    style: Literal["auto", "json", "text"] = "auto"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Every setting, by section; the names are those of the TOML file."""
+
+    stairway: Programme = field(default_factory=Programme)
+    ppo: PpoRules = field(default_factory=PpoRules)
+    gates: GateLimits = field(default_factory=GateLimits)
+    log: LogSettings = field(default_factory=LogSettings)
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """One value somebody gave: its dotted name, the value, and where it was given.
+
+    ``value`` is text from the environment or a flag, and what TOML read from a file.
+    """
+
+    name: str
+    value: object
+    origin: str
+
+
+def load(
+    *,
+    file: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+    flags: Sequence[Given] = (),
+) -> Settings:
+    """Return the settings that defaults, ``file``, ``environment`` and ``flags`` make together.
+
+    Without ``file`` a ``stairways.toml`` in the current folder is read if there is one.
+    Raises ``SettingsError`` for the first value that is unknown, of a wrong type or out of range.
+    """
+    from_file = _file_values(file)
+    return build([*from_file, *_environment_values(environment or {}), *flags])
+
+
+def build(given: Sequence[Given]) -> Settings:
+    """Return the defaults with ``given`` applied in order, each of them checked."""
+    sections = _sections()
+    read: dict[str, dict[str, object]] = {section: {} for section in sections}
+    for one in given:
+        section, key = _place(one)
+        read[section][key] = _typed(_hints(sections[section])[key], one)
+    return Settings(
+        **{name: _section(sections[name], name, read[name], given) for name in sections}
+    )
+
+
+def flatten(settings: Settings) -> Mapping[str, str]:
+    """Return every setting that decides about a run, dotted name to canonical text.
+
+    ``UNRECORDED`` sections are left out, so that the same run on another database has the same
+    settings. Reading the texts back with ``--set`` gives the same values bit for bit.
+    """
+    return {
+        f"{section.name}.{key}": _text(value)
+        for section in dataclasses.fields(settings)
+        if section.name not in UNRECORDED
+        for key, value in _values(getattr(settings, section.name)).items()
+    }
+
+
+def digest(settings: Settings) -> Digest:
+    """Return the SHA-256 of the canonical JSON of ``flatten(settings)``."""
+    return digest_of(canonical(dict(flatten(settings))))
+
+
+def restored(recorded: Mapping[str, str], origin: str, log: LogSettings) -> Settings:
+    """Return the settings that a run recorded, with ``log`` as it is now."""
+    settings = build([Given(name, text, origin) for name, text in recorded.items()])
+    return dataclasses.replace(settings, log=log)
+
+
+def names() -> Sequence[str]:
+    """Return the dotted name of every setting."""
+    return [
+        f"{section}.{key.name}"
+        for section, kind in _sections().items()
+        for key in dataclasses.fields(kind)
+    ]
+
+
+def without_password(url: str) -> str:
+    """Return a database URL fit for eyes and logs: every password in it is ``***``."""
+    hidden = re.sub(r"(?<=://)([^/:@?]*):.*@", r"\1:***@", url)
+    return re.sub(r"(?i)(password=)[^&\s]*", r"\1***", hidden)
+
+
+def _file_values(file: Path | None) -> Iterator[Given]:
+    path = DEFAULT_FILE if file is None else file
+    if file is None and not path.is_file():
+        return
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise SettingsError(f"Settings file {path} cannot be read: {reason}.") from error
+    for section, values in content.items():
+        if not isinstance(values, dict):
+            raise SettingsError(f"{path}: {section} stands outside a section such as [log].")
+        for key, value in values.items():
+            yield Given(f"{section}.{key}", value, str(path))
+
+
+def _environment_values(environment: Mapping[str, str]) -> Iterator[Given]:
+    for variable, value in environment.items():
+        origin = f"environment variable {variable}"
+        if variable in ALIASES:
+            yield Given(ALIASES[variable], value, origin)
+        elif variable.startswith(PREFIX) and "__" in variable:
+            name = variable.removeprefix(PREFIX).lower().replace("__", ".", 1)
+            yield Given(name, value, origin)
+
+
+def _sections() -> dict[str, type]:
+    return typing.get_type_hints(Settings)
+
+
+def _hints(kind: type) -> dict[str, object]:
+    return dict(typing.get_type_hints(kind))
+
+
+def _values(section: object) -> dict[str, object]:
+    return {key: getattr(section, key) for key in _hints(type(section))}
+
+
+def _place(given: Given) -> tuple[str, str]:
+    """Return section and key of a given name, or say which one was probably meant."""
+    section, _, key = given.name.partition(".")
+    if section in _sections() and key in _hints(_sections()[section]):
+        return section, key
+    near = difflib.get_close_matches(given.name, names(), n=1, cutoff=0.5)
+    hint = f"did you mean {near[0]}?" if near else f"sections are {', '.join(_sections())}."
+    raise SettingsError(f"{given.origin}: there is no setting {given.name}; {hint}")
+
+
+def _section(
+    kind: type, name: str, values: Mapping[str, object], given: Sequence[Given]
+) -> typing.Any:  # noqa: ANN401 - the dataclass that kind is
+    """Return the section, its ranges checked by its own class."""
+    try:
+        return kind(**values)
+    except ValueError as error:
+        raise SettingsError(f"{_origins(name, given, str(error))}: {error}.") from error
+
+
+def _origins(section: str, given: Sequence[Given], reason: str) -> str:
+    """Return where the values came from that ``reason`` complains about."""
+    here = [one for one in given if one.name.startswith(f"{section}.")]
+    named = [one for one in here if one.name.removeprefix(f"{section}.") in reason]
+    return ", ".join(dict.fromkeys(one.origin for one in named or here)) or f"[{section}]"
+
+
+def _typed(hint: object, given: Given) -> object:
+    try:
+        return _read(hint, given.value)
+    except ValueError as error:
+        raise SettingsError(f"{given.origin}: {given.name} {error}.") from error
+
+
+def _read(hint: object, value: object) -> object:
+    """Return ``value`` as the annotated type; raises ``ValueError`` saying what was expected."""
+    hint = getattr(hint, "__supertype__", hint)
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin is Literal:
+        return _choice(arguments, value)
+    if origin is tuple:
+        return _items(arguments, value)
+    if origin in (types.UnionType, typing.Union):
+        inner = next(one for one in arguments if one is not types.NoneType)
+        return None if value == "none" else _read(inner, value)
+    return _SCALARS[typing.cast("type", hint)](value)
+
+
+def _choice(choices: tuple[object, ...], value: object) -> object:
+    for choice in choices:
+        if value == choice:
+            return choice
+    raise ValueError(f"must be one of {', '.join(map(str, choices))}, not {value!r}")
+
+
+def _items(arguments: tuple[object, ...], value: object) -> tuple[object, ...]:
+    """Return a tuple read from a TOML list or from text with commas."""
+    items = [part.strip() for part in value.split(",")] if isinstance(value, str) else value
+    if not isinstance(items, list):
+        raise ValueError(f"must be a list, not {value!r}")  # noqa: TRY004 - one error for the caller
+    items = [] if items == [""] else items
+    if Ellipsis not in arguments and len(items) != len(arguments):
+        raise ValueError(f"must have {len(arguments)} items, not {len(items)}")
+    return tuple(_read(arguments[0], item) for item in items)
+
+
+def _read_text(value: object) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f"must be text, not {value!r}")  # noqa: TRY004 - one error for the caller
+    return value
+
+
+def _read_flag(value: object) -> bool:
+    if isinstance(value, bool):
+        return value
+    if value in ("true", "false"):
+        return value == "true"
+    raise ValueError(f"must be true or false, not {value!r}")
+
+
+def _read_whole(value: object) -> int:
+    if type(value) is int:
+        return value
+    if isinstance(value, str) and re.fullmatch(r"[+-]?\d[\d_]*", value):
+        return int(value)
+    raise ValueError(f"must be a whole number, not {value!r}")
+
+
+def _read_real(value: object) -> float:
+    try:
+        number = float(value) if type(value) in (int, float, str) else math.nan  # type: ignore[arg-type] # types just checked
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        raise ValueError(f"must be a finite number, not {value!r}")
+    return number
+
+
+_SCALARS: dict[type, Callable[[object], object]] = {
+    str: _read_text,
+    bool: _read_flag,
+    int: _read_whole,
+    float: _read_real,
+}
+
+
+def _text(value: object) -> str:
+    match value:
+        case None:
+            return "none"
+        case bool():
+            return "true" if value else "false"
+        case tuple():
+            return ",".join(map(_text, value))
+        case _:
+            return str(value)

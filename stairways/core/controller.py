@@ -1,0 +1,210 @@
+"""The dual-lane controller that steers the hold rate to its target.
+
+A fast lane answers the present error, a slow lane accumulates it; their sum ``u`` drives
+two actuators: the bonus that holding earns in training, and the margin added to the logit
+of hold (conformal PID control, Angelopoulos et al. 2023; PID Lagrangian methods, Stooke
+et al. 2020). The rules are functions over plain numbers, so that the environment can run
+the very same functions, compiled; ``Controller`` folds them, one decision after another.
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from stairways.errors import SettingsError
+
+LOWEST_TARGET, HIGHEST_TARGET = 0.40, 0.75
+LARGEST_REGIME = 3.0
+MOST_REWARD = 1e9
+"""Basis points beyond which a reward term is cut before it enters the running spread."""
+EFFECTIVE_RANGE = 0.35
+"""The error of the hold rate at which effectiveness is nil: the width of the targets' range."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ControllerRules:
+    """The gains and limits of the controller; a run records the value of each."""
+
+    window: int = 100  # decisions the hold rate is measured over
+    error_gain: float = 2.0
+    fast_gain: float = 0.25
+    regime_weight: float = 0.3
+    slow_gain: float = 0.05
+    slow_period: int = 25  # environment steps
+    slow_limit: float = 0.5
+    base_multiple: float = 1.0  # bonus at u = 0, in standard deviations of the other terms
+    authority: float = 1.0  # kappa: spreads of the policy's margins that u = 1 reaches
+    dynamic_target: bool = False  # the target follows the regime instead of the cycle
+
+    def __post_init__(self) -> None:
+        for complaint in _complaints(self):
+            raise SettingsError(complaint)
+
+
+def _complaints(rules: ControllerRules) -> Iterator[str]:
+    """Say what is wrong with ``rules``, in the words of the setting."""
+    for name, least, most in _RANGES:
+        value = getattr(rules, name)
+        if not least <= value <= most:  # NaN is in no range
+            yield f"controller.{name} is {value}; it must be from {least} to {most}"
+
+
+_RANGES: tuple[tuple[str, float, float], ...] = (
+    ("window", 1, 1_000_000),
+    ("error_gain", 0.0, 1_000.0),
+    ("fast_gain", 0.0, 1_000.0),
+    ("regime_weight", 0.0, 1.0 / LARGEST_REGIME),  # beyond, a regime would turn the sign
+    ("slow_gain", 0.0, 1_000.0),
+    ("slow_period", 1, 1_000_000),
+    ("slow_limit", 0.0, 1_000.0),
+    ("base_multiple", 0.0, 1_000.0),
+    ("authority", 0.0, 1_000.0),
+)
+
+
+def clip(value: float, least: float, most: float) -> float:
+    """Return ``value`` moved into [least, most]; NaN counts as 0."""
+    if math.isnan(value):
+        value = 0.0
+    if value < least:
+        return least
+    return min(value, most)
+
+
+def target_in_force(target: float, regime: float, rules: ControllerRules) -> float:
+    """Return the target within [0.40, 0.75], moved by the regime if it is dynamic."""
+    if rules.dynamic_target:
+        target = 0.55 + 0.1 * clip(regime, -LARGEST_REGIME, LARGEST_REGIME)
+    return clip(target, LOWEST_TARGET, HIGHEST_TARGET)
+
+
+def error_of(target: float, hold_rate: float, rules: ControllerRules) -> float:
+    """Return the error in [-1, 1]; positive means too little holding."""
+    return clip(rules.error_gain * (target - hold_rate), -1.0, 1.0)
+
+
+def fast_lane(error: float, regime: float, rules: ControllerRules) -> float:
+    """Return the immediate answer to the error; the regime makes it firmer or softer."""
+    firmness = 1.0 + rules.regime_weight * clip(regime, -LARGEST_REGIME, LARGEST_REGIME)
+    return rules.fast_gain * error * firmness
+
+
+def slow_lane(slow: float, error: float, steps: int, rules: ControllerRules) -> float:
+    """Return the accumulated answer after environment step ``steps``, counted from 1."""
+    if steps % rules.slow_period != 0:
+        return slow
+    return clip(slow + rules.slow_gain * error, -rules.slow_limit, rules.slow_limit)
+
+
+def hold_bonus(output: float, spread: float, rules: ControllerRules) -> float:
+    """Return the basis points that holding earns: never negative, at most twice the base."""
+    return rules.base_multiple * spread * clip(1.0 + output, 0.0, 2.0)
+
+
+def decision_margin(base: float, spread: float, output: float, rules: ControllerRules) -> float:
+    """Return what is added to the logit of hold: m = m0 + kappa s u.
+
+    ``base`` is the quantile of the policy's own margins that gives the target on the
+    calibration window, ``spread`` their standard deviation.
+    """
+    return base + rules.authority * spread * output
+
+
+def mean_after(mean: float, count: int, value: float) -> float:
+    """Return the mean of ``count`` values of which ``value`` is the last (Welford 1962)."""
+    return mean + (value - mean) / count
+
+
+def squares_after(squares: float, before: float, after: float, value: float) -> float:
+    """Return the sum of squared deviations once the mean moved for ``value`` (Welford 1962)."""
+    return squares + (value - before) * (value - after)
+
+
+def deviation(squares: float, count: int) -> float:
+    """Return the standard deviation of all values so far."""
+    return math.sqrt(squares / count)
+
+
+def effectiveness(hold_rate: float, target: float) -> float:
+    """Return 1 on target, 0 where the error is 0.35, negative beyond."""
+    return 1.0 - abs(hold_rate - target) / EFFECTIVE_RANGE
+
+
+def performance(hold_rate: float, target: float) -> float:
+    """Return the performance score, 0.6 effectiveness + 0.4 (1 - |h - T|)."""
+    closeness = 1.0 - abs(hold_rate - target)
+    return 0.6 * effectiveness(hold_rate, target) + 0.4 * closeness
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Controller:
+    """The controller after some decisions, as plain values.
+
+    ``bonus`` is what the next vector step pays for a hold. ``faults`` counts inputs that
+    were not finite and therefore counted as 0 or as the nearest limit.
+    """
+
+    decisions: tuple[bool, ...] = ()  # the last ones, oldest first: was it a hold?
+    steps: int = 0
+    target: float = HIGHEST_TARGET
+    hold_rate: float = 0.0
+    error: float = 0.0
+    regime: float = 0.0
+    fast: float = 0.0
+    slow: float = 0.0
+    mean: float = 0.0
+    squares: float = 0.0
+    spread: float = 0.0
+    bonus: float = 0.0
+    faults: int = 0
+
+    @property
+    def output(self) -> float:
+        """Return u, the sum of both lanes."""
+        return self.fast + self.slow
+
+    def after(
+        self,
+        *,
+        hold: bool,
+        regime: float,
+        other_terms: float,
+        target: float,
+        rules: ControllerRules,
+    ) -> "Controller":
+        """Return the controller once it saw one decision.
+
+        ``hold`` says whether every position was left alone, ``regime`` is the score of the
+        bar the decision was made on, ``other_terms`` the reward of the step without the
+        hold bonus in basis points, ``target`` the hold rate of the cycle.
+        """
+        steps = self.steps + 1
+        decisions = (*self.decisions, hold)[-rules.window :]
+        aim = target_in_force(target, regime, rules)
+        rate = sum(decisions) / len(decisions)
+        error = error_of(aim, rate, rules)
+        fast = fast_lane(error, regime, rules)
+        slow = slow_lane(self.slow, error, steps, rules)
+        reward = clip(other_terms, -MOST_REWARD, MOST_REWARD)
+        mean = mean_after(self.mean, steps, reward)
+        squares = squares_after(self.squares, self.mean, mean, reward)
+        spread = deviation(squares, steps)
+        return Controller(
+            decisions=decisions,
+            steps=steps,
+            target=aim,
+            hold_rate=rate,
+            error=error,
+            regime=clip(regime, -LARGEST_REGIME, LARGEST_REGIME),
+            fast=fast,
+            slow=slow,
+            mean=mean,
+            squares=squares,
+            spread=spread,
+            bonus=hold_bonus(fast + slow, spread, rules),
+            faults=self.faults + _faults(regime, other_terms, target),
+        )
+
+
+def _faults(*inputs: float) -> int:
+    return sum(not math.isfinite(value) for value in inputs)

@@ -19,7 +19,9 @@ from pathlib import Path
 from typing import Literal
 
 from stairways.codec import canonical
+from stairways.core.controller import ControllerRules
 from stairways.core.gate import GateLimits
+from stairways.core.ledger import TradingRules
 from stairways.core.stairway import Programme
 from stairways.core.values import Digest, digest_of
 from stairways.errors import SettingsError
@@ -51,6 +53,8 @@ class LogSettings:
 class Settings:
     """Every setting, by section; the names are those of the TOML file."""
 
+    trading: TradingRules = field(default_factory=TradingRules)
+    controller: ControllerRules = field(default_factory=ControllerRules)
     stairway: Programme = field(default_factory=Programme)
     ppo: PpoRules = field(default_factory=PpoRules)
     gates: GateLimits = field(default_factory=GateLimits)
@@ -190,8 +194,9 @@ def _section(
     """Return the section, its ranges checked by its own class."""
     try:
         return kind(**values)
-    except ValueError as error:
-        raise SettingsError(f"{_origins(name, given, str(error))}: {error}.") from error
+    except (ValueError, SettingsError) as error:
+        reason = str(error).rstrip(".")
+        raise SettingsError(f"{_origins(name, given, reason)}: {reason}.") from error
 
 
 def _origins(section: str, given: Sequence[Given], reason: str) -> str:

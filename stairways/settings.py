@@ -3,7 +3,7 @@
 Each later one of these wins over the earlier. A section is a frozen dataclass of the room it
 rules, which checks its own ranges; adding one is a line in ``Settings``. Everything here is
 strict: an unknown name, a wrong type or a value out of range is a ``SettingsError`` that says
-where it came from.
+where it came from. Amounts of money are given in dollars.
 """
 
 import dataclasses
@@ -15,6 +15,7 @@ import types
 import typing
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Literal
 
@@ -23,7 +24,7 @@ from stairways.core.controller import ControllerRules
 from stairways.core.gate import GateLimits
 from stairways.core.ledger import TradingRules
 from stairways.core.stairway import Programme
-from stairways.core.values import Digest, digest_of
+from stairways.core.values import MICROS_PER_DOLLAR, Digest, Micros, digest_of
 from stairways.errors import SettingsError
 from stairways.training.rules import PpoRules
 
@@ -107,10 +108,10 @@ def flatten(settings: Settings) -> Mapping[str, str]:
     settings. Reading the texts back with ``--set`` gives the same values bit for bit.
     """
     return {
-        f"{section.name}.{key}": _text(value)
-        for section in dataclasses.fields(settings)
-        if section.name not in UNRECORDED
-        for key, value in _values(getattr(settings, section.name)).items()
+        f"{section}.{key}": _text(hint, getattr(getattr(settings, section), key))
+        for section, kind in _sections().items()
+        if section not in UNRECORDED
+        for key, hint in _hints(kind).items()
     }
 
 
@@ -174,10 +175,6 @@ def _hints(kind: type) -> dict[str, object]:
     return dict(typing.get_type_hints(kind))
 
 
-def _values(section: object) -> dict[str, object]:
-    return {key: getattr(section, key) for key in _hints(type(section))}
-
-
 def _place(given: Given) -> tuple[str, str]:
     """Return section and key of a given name, or say which one was probably meant."""
     section, _, key = given.name.partition(".")
@@ -215,6 +212,8 @@ def _typed(hint: object, given: Given) -> object:
 
 def _read(hint: object, value: object) -> object:
     """Return ``value`` as the annotated type; raises ``ValueError`` saying what was expected."""
+    if hint is Micros:
+        return _read_dollars(value)
     hint = getattr(hint, "__supertype__", hint)
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin is Literal:
@@ -277,6 +276,18 @@ def _read_real(value: object) -> float:
     return number
 
 
+def _read_dollars(value: object) -> Micros:
+    """Return an amount of dollars as micros; more than six places are refused, not rounded."""
+    try:
+        micros = Decimal(str(value)) * MICROS_PER_DOLLAR
+        whole = int(micros)
+    except (InvalidOperation, ValueError, OverflowError):
+        raise ValueError(f"must be an amount of dollars, not {value!r}") from None
+    if isinstance(value, bool) or whole != micros:
+        raise ValueError(f"must be an amount of dollars in millionths, not {value!r}")
+    return Micros(whole)
+
+
 _SCALARS: dict[type, Callable[[object], object]] = {
     str: _read_text,
     bool: _read_flag,
@@ -285,13 +296,22 @@ _SCALARS: dict[type, Callable[[object], object]] = {
 }
 
 
-def _text(value: object) -> str:
+def _text(hint: object, value: object) -> str:
+    if hint is Micros and isinstance(value, int):
+        return _dollars(value)
     match value:
         case None:
             return "none"
         case bool():
             return "true" if value else "false"
         case tuple():
-            return ",".join(map(_text, value))
+            return ",".join(_text(None, item) for item in value)
         case _:
             return str(value)
+
+
+def _dollars(micros: int) -> str:
+    """Return micros as the shortest exact decimal number of dollars."""
+    whole, rest = divmod(abs(micros), MICROS_PER_DOLLAR)
+    text = f"{whole}.{rest:06d}".rstrip("0").rstrip(".")
+    return f"-{text}" if micros < 0 else text

@@ -1,3 +1,4 @@
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -59,6 +60,9 @@ def test_a_list_is_read_from_toml_and_from_text(tmp_path: Path) -> None:
         ("[stairway]\nattempts = 0\n", "must be positive"),
         ("[stairway]\ntargets = [1.2]\nlearning_rates = [1e-4]\n", "outside [0, 1]"),
         ("[trading]\nhard_stop = 2.0\n", "trading.hard_stop is 2.0; it must be from"),
+        ("[trading]\nticket = 'dear'\n", "must be an amount of dollars, not 'dear'"),
+        ("[trading]\nticket = 0.0000005\n", "dollars in millionths"),
+        ("[trading]\nstarting_capital = nan\n", "must be an amount of dollars"),
         ("[trading]\nfill = 'open'\n", "must be one of next_open, close, not 'open'"),
         ("[controller]\nwindow = 0\n", "controller.window is 0; it must be from 1"),
         ("[stairway]\ntargets = 0.7\n", "must be a list, not 0.7"),
@@ -135,6 +139,16 @@ def test_settings_read_back_bit_for_bit_from_what_a_run_records(
 
     assert again == one
     assert settings.digest(again) == settings.digest(one)
+
+
+@given(st.integers(1, 2**53 - 1))
+def test_money_is_given_in_dollars_and_kept_to_the_micro(micros: int) -> None:
+    text = str(Decimal(micros) / 1_000_000)
+    given_in_dollars = settings.build([Given("trading.starting_capital", text, "test")])
+
+    assert given_in_dollars.trading.starting_capital == micros
+    recorded = settings.flatten(given_in_dollars)["trading.starting_capital"]
+    assert Decimal(recorded) == Decimal(micros) / 1_000_000
 
 
 def test_where_the_log_lies_does_not_change_what_a_run_records() -> None:

@@ -3,9 +3,12 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from stairways.core.values import Digest, Position, StreamName, Version
+
+START = Position(0)
+"""The place before the first event."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,9 +33,11 @@ class Context:
     causation: Position | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Record:
-    """One row of the log: an event and everything known about its writing."""
+class Record(NamedTuple):
+    """One record of the log: an event and everything known about its writing.
+
+    A tuple, because a reader makes millions of them.
+    """
 
     position: Position
     stream: StreamName
@@ -73,7 +78,7 @@ class EventStore(Protocol):
     - an append is all or nothing, and raises ``WrongVersionError`` unless the stream
       stands exactly at ``expected`` (``None`` accepts any version);
     - an append repeated with the same ``append_id`` changes nothing and returns what the
-      first one returned;
+      first one returned; other events under a used ``append_id`` raise ``WrongVersionError``;
     - positions are 1, 2, 3 … in commit order and without gaps, so a reader that has seen
       a position never needs to look behind it;
     - a record reads the same for ever;
@@ -95,7 +100,7 @@ class EventStore(Protocol):
         *,
         stream: StreamName | None = None,
         types: Sequence[str] = (),
-        after: Position = ...,
+        after: Position = START,
         until: Position | None = None,
         limit: int | None = None,
     ) -> Iterator[Record]:

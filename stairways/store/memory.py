@@ -1,0 +1,115 @@
+"""A log in memory: the shortest implementation of the contract, for tests and trials."""
+
+import bisect
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
+from itertools import islice
+
+from stairways.core.merkle import Edge
+from stairways.core.values import NEW, Digest, Position, StreamName, Version, digest_of
+from stairways.errors import BlobMissingError
+from stairways.store.contract import START, Appended, Context, Encoded, Head, Record
+from stairways.store.records import (
+    Append,
+    check_context,
+    check_repeat,
+    check_version,
+    compose,
+    head_of,
+    record_maker,
+)
+
+Clock = Callable[[], datetime]
+
+
+class MemoryStore:
+    """The log as lists; it keeps every promise of ``EventStore`` except surviving its process."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._records: list[Record] = []
+        self._streams: dict[StreamName, list[Position]] = {}
+        self._appends: dict[str, Append] = {}
+        self._edge = Edge()
+        self._blobs: dict[Digest, bytes] = {}
+
+    def append(
+        self,
+        stream: StreamName,
+        expected: Version | None,
+        events: Sequence[Encoded],
+        context: Context,
+    ) -> Appended:
+        """Append ``events`` to ``stream``."""
+        check_context(stream, events, context)
+        with self._lock:
+            before = self._appends.get(context.append_id)
+            if before is not None:
+                rows = self._records[before.first - 1 : before.last]
+                return check_repeat(before, stream, events, [row.leaf for row in rows])
+            version = self.version(stream)
+            check_version(stream, expected, version)
+            new = compose(
+                self._edge, stream, version, events, context=context, recorded_at=self._clock()
+            )
+            self._keep(new.append, events, new.leaves)
+            self._edge = new.edge
+            return new.append.result()
+
+    def read(
+        self,
+        *,
+        stream: StreamName | None = None,
+        types: Sequence[str] = (),
+        after: Position = START,
+        until: Position | None = None,
+        limit: int | None = None,
+    ) -> Iterator[Record]:
+        """Yield records with ``after < position <= until`` in order."""
+        end = len(self._records) if until is None else min(until, len(self._records))
+        if stream is None:
+            positions: Sequence[int] = range(after + 1, end + 1)
+        else:
+            of_stream = self._streams.get(stream, [])
+            first, last = bisect.bisect(of_stream, after), bisect.bisect(of_stream, end)
+            positions = of_stream[first:last]
+        rows = (self._records[position - 1] for position in positions)
+        return islice((row for row in rows if not types or row.type in types), limit)
+
+    def version(self, stream: StreamName) -> Version:
+        """Return how many events ``stream`` holds."""
+        return Version(len(self._streams[stream])) if stream in self._streams else NEW
+
+    def streams(self, prefix: str = "") -> Sequence[StreamName]:
+        """Return the names of all streams that start with ``prefix``, oldest first."""
+        return [name for name in self._streams if name.startswith(prefix)]
+
+    def head(self) -> Head:
+        """Return the size and root of the log as of now."""
+        return head_of(self._edge)
+
+    def put_blob(self, content: bytes) -> Digest:
+        """Keep ``content`` under its digest."""
+        digest = digest_of(content)
+        self._blobs.setdefault(digest, bytes(content))
+        return digest
+
+    def get_blob(self, digest: Digest) -> bytes:
+        """Return the bytes named ``digest``."""
+        if digest not in self._blobs:
+            raise BlobMissingError(f"The log holds no blob {digest}.")
+        return self._blobs[digest]
+
+    def close(self) -> None:
+        """Do nothing: there is no connection."""
+
+    def _keep(self, append: Append, events: Sequence[Encoded], leaves: Sequence[bytes]) -> None:
+        make = record_maker(append)
+        of_stream = self._streams.setdefault(append.stream, [])
+        rows = zip(range(append.first, append.last + 1), events, leaves, strict=True)
+        for position, event, leaf in rows:
+            self._records.append(make(position, event.type, event.schema, event.payload, leaf))
+            of_stream.append(Position(position))
+        self._appends[append.append_id] = append

@@ -1,0 +1,190 @@
+"""Opening a log by its URL: bring the schema to its newest version, or say why that cannot be.
+
+A SQLite file is made and upgraded on first use. A PostgreSQL database is upgraded only by
+``upgrade``, which ``stairways init`` calls, because the service's role may not change tables.
+"""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+from sqlalchemy import URL, inspect, make_url, text
+from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
+
+import stairways
+from stairways.errors import LogUnavailableError, SchemaMismatchError
+from stairways.store.contract import EventStore
+from stairways.store.driver import Driver
+from stairways.store.memory import MemoryStore
+from stairways.store.postgres import postgres_driver
+from stairways.store.sql import SqlStore
+from stairways.store.sqlite import sqlite_driver
+from stairways.store.tables import APPEND_ONLY, SCHEMA_REVISION
+
+Clock = Callable[[], datetime]
+
+PATIENCE = 30.0
+"""Seconds to wait for another writer, or for a database that went away."""
+
+_TRIGGERS = {
+    "sqlite": "SELECT name FROM sqlite_master WHERE type = 'trigger'",
+    "postgresql": "SELECT tgname FROM pg_trigger WHERE tgenabled = 'A'",
+}
+_REFUSED = {"sqlite": ("update", "delete"), "postgresql": ("change", "truncate")}
+
+
+def system_clock() -> datetime:
+    """Return the time of the machine in UTC."""
+    return datetime.now(UTC)
+
+
+def open_store(url: str, *, clock: Clock = system_clock, patience: float = PATIENCE) -> EventStore:
+    """Return the log at ``url``: ``sqlite:///file``, ``postgresql://…`` or ``memory:``.
+
+    Raises ``LogUnavailableError`` if the database does not open and ``SchemaMismatchError``
+    if what is there is not a log this version can use.
+    """
+    if url.startswith("memory:"):
+        return MemoryStore(clock)
+    return open_sql_store(url, clock=clock, patience=patience)
+
+
+def open_sql_store(
+    url: str, *, clock: Clock = system_clock, patience: float = PATIENCE
+) -> SqlStore:
+    """Return the log in the SQL database at ``url``; see ``open_store``."""
+    driver = driver_for(url, patience)
+    revision = _revision(driver)
+    if revision != SCHEMA_REVISION:
+        _settle(driver, revision)
+    _check_guards(driver)
+    return SqlStore(driver, clock, patience)
+
+
+def upgrade(url: str) -> None:
+    """Make the tables of the log at ``url``, or bring them to the newest version."""
+    driver = driver_for(url, PATIENCE)
+    revision = _revision(driver)
+    if revision is None:
+        _refuse_foreign(driver)
+    _migrate(driver)
+    driver.engine.dispose()
+
+
+def driver_for(url: str, patience: float = PATIENCE) -> Driver:
+    """Return the driver for a database URL; raises ``LogUnavailableError`` for another URL."""
+    parsed = _parse(url)
+    if parsed.get_backend_name() == "sqlite":
+        file = parsed.database
+        if file and file != ":memory:" and not Path(file).absolute().parent.is_dir():
+            raise LogUnavailableError(f"The folder of {file} does not exist. Make it first.")
+        return sqlite_driver(parsed.set(drivername="sqlite"), patience)
+    if parsed.get_backend_name() in ("postgresql", "postgres"):
+        return postgres_driver(parsed.set(drivername="postgresql+psycopg"), patience)
+    raise LogUnavailableError(
+        f"A log is kept in sqlite:///file or postgresql://…, not in {parsed.drivername}://."
+    )
+
+
+def migrations_folder() -> Path:
+    """Return the folder of the Alembic migrations, beside or inside the package."""
+    package = Path(stairways.__file__).parent
+    for folder in (package.parent / "migrations", package / "migrations"):
+        if (folder / "env.py").is_file():
+            return folder
+    raise SchemaMismatchError(
+        f"The folder migrations is neither in {package.parent} nor in {package}. Install "
+        "Stairways from its source folder (pip install -e)."
+    )
+
+
+def _parse(url: str) -> URL:
+    try:
+        return make_url(url)
+    except ArgumentError as error:
+        raise LogUnavailableError(
+            f"{url!r} is no database URL. Use sqlite:///file or postgresql://user@host/database."
+        ) from error
+
+
+def _revision(driver: Driver) -> str | None:
+    """Return the migration the database stands at, or None if it has none."""
+    try:
+        with driver.engine.connect() as connection:
+            if not inspect(connection).has_table("alembic_version"):
+                return None
+            found = connection.execute(text("SELECT version_num FROM alembic_version"))
+            return found.scalar()
+    except DBAPIError as error:
+        cause = error.orig if isinstance(error.orig, Exception) else error
+        raise driver.explain(cause) from error
+    except SQLAlchemyError as error:
+        raise LogUnavailableError(f"The log does not open: {error}") from error
+
+
+def _settle(driver: Driver, revision: str | None) -> None:
+    """Bring a database that is not at the newest revision there, or refuse it."""
+    if revision is None:
+        _refuse_foreign(driver)
+    elif revision not in _known_revisions():
+        raise SchemaMismatchError(
+            f"The log {_name(driver)} has schema {revision}; this program knows schemas up to "
+            f"{SCHEMA_REVISION}. Use a newer Stairways."
+        )
+    if driver.name != "sqlite":
+        raise SchemaMismatchError(
+            f"The database {_name(driver)} has schema {revision or 'none'} where "
+            f"{SCHEMA_REVISION} is needed. Run `stairways init` as the owner of the tables."
+        )
+    _migrate(driver)
+
+
+def _refuse_foreign(driver: Driver) -> None:
+    with driver.engine.connect() as connection:
+        names = inspect(connection).get_table_names()
+    if names:
+        raise SchemaMismatchError(
+            f"{_name(driver)} is not a Stairways log: it has tables of its own "
+            f"({', '.join(sorted(names)[:3])}). Name an empty database."
+        )
+
+
+def _check_guards(driver: Driver) -> None:
+    """Raise ``SchemaMismatchError`` if a trigger that protects the log is not there."""
+    wanted = {f"{table}_refuse_{what}" for table in APPEND_ONLY for what in _REFUSED[driver.name]}
+    with driver.engine.connect() as connection:
+        present = set(connection.execute(text(_TRIGGERS[driver.name])).scalars())
+    if missing := sorted(wanted - present):
+        raise SchemaMismatchError(
+            f"The log {_name(driver)} lacks the triggers that refuse changes: "
+            f"{', '.join(missing)}. Somebody removed them; run `stairways verify` and find out why."
+        )
+
+
+def _known_revisions() -> set[str]:
+    from alembic.script import ScriptDirectory  # noqa: PLC0415 - 0.3 s that only upgrades need
+
+    return {
+        script.revision for script in ScriptDirectory(str(migrations_folder())).walk_revisions()
+    }
+
+
+def _migrate(driver: Driver) -> None:
+    from alembic import command  # noqa: PLC0415 - 0.3 s that only upgrades need
+    from alembic.config import Config  # noqa: PLC0415 - likewise
+
+    config = Config()
+    config.set_main_option("script_location", str(migrations_folder()).replace("%", "%%"))
+    try:
+        with driver.engine.begin() as connection:
+            if driver.name == "postgresql":  # SQLite's BEGIN IMMEDIATE takes turns by itself
+                connection.execute(text("SELECT pg_advisory_xact_lock(7426551)"))
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+    except DBAPIError as error:
+        cause = error.orig if isinstance(error.orig, Exception) else error
+        raise driver.explain(cause) from error
+
+
+def _name(driver: Driver) -> str:
+    return driver.engine.url.render_as_string(hide_password=True)

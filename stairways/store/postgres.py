@@ -1,0 +1,76 @@
+"""PostgreSQL as the log's database: many writers, who take turns at the locked head row."""
+
+from collections.abc import Iterable
+from typing import cast
+
+import psycopg
+from psycopg import errors
+from sqlalchemy import URL, Engine, create_engine, event
+
+from stairways.errors import LogBusyError, LogUnavailableError, StairwaysError
+from stairways.store.driver import Connection, Driver, EventRow
+
+_COPY = "COPY events (position, type, schema, payload, leaf) FROM STDIN (FORMAT BINARY)"
+_COLUMN_TYPES = ("int8", "text", "int4", "bytea", "bytea")
+
+
+def postgres_driver(url: URL, patience: float) -> Driver:
+    """Return the driver for a server; a writer waits ``patience`` seconds for its turn."""
+    engine = _engine(url, patience)
+
+    def explain(error: Exception) -> StairwaysError:
+        return _explain(error, engine, patience)
+
+    return Driver(
+        name="postgresql",
+        engine=engine,
+        error=psycopg.Error,
+        sql=lambda statement: statement.replace("?", "%s"),
+        lock_head=_lock_head,
+        insert_events=_insert_events,
+        explain=explain,
+        is_lost=_is_lost,
+    )
+
+
+def _engine(url: URL, patience: float) -> Engine:
+    engine = create_engine(url, connect_args={"connect_timeout": 10})
+
+    @event.listens_for(engine, "connect")
+    def prepare(connection: psycopg.Connection, _: object) -> None:
+        connection.execute(f"SET lock_timeout = {int(patience * 1000)}")
+        connection.commit()
+
+    return engine
+
+
+def _lock_head(connection: Connection) -> tuple[int, bytes]:
+    row = connection.execute("SELECT size, edge FROM head WHERE id = 1 FOR UPDATE").fetchone()
+    size, edge = row or (0, b"")
+    return size, edge
+
+
+def _insert_events(connection: Connection, rows: Iterable[EventRow]) -> None:
+    cursor = cast("psycopg.Connection", connection).cursor()
+    with cursor.copy(_COPY) as copy:
+        copy.set_types(_COLUMN_TYPES)
+        for row in rows:
+            copy.write_row(row)
+
+
+def _is_lost(error: Exception) -> bool:
+    """Say whether the connection went away, rather than the statement was refused."""
+    if isinstance(error, errors.LockNotAvailable | errors.QueryCanceled):
+        return False
+    return isinstance(error, psycopg.OperationalError)
+
+
+def _explain(error: Exception, engine: Engine, patience: float) -> StairwaysError:
+    where = engine.url.render_as_string(hide_password=True)
+    if isinstance(error, errors.LockNotAvailable):
+        return LogBusyError(
+            f"Another process has been writing to {where} for {patience:g} seconds. Look for a "
+            "transaction that was left open (pg_stat_activity), or wait for it to end."
+        )
+    reason = " ".join(str(error).split())
+    return LogUnavailableError(f"The log {where} cannot be used: {reason}")

@@ -1,0 +1,215 @@
+"""From events to rows: the canonical record of each, its leaf, and the tree they extend.
+
+A record is canonical JSON (RFC 8785) of an event and everything known about its writing.
+An auditor exports it as one line and hashes it himself; ``docs/log-format.md`` shows how.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import orjson
+
+from stairways.codec import time_text
+from stairways.core.merkle import Edge
+from stairways.core.merkle import leaf_hash as leaf_of
+from stairways.core.values import LARGEST_WHOLE_NUMBER, Digest, Position, StreamName, Version
+from stairways.errors import NotCanonicalError, WrongVersionError
+from stairways.store.contract import Appended, Context, Encoded, Head, Record
+
+Frame = tuple[bytes, bytes]
+"""What stands around a payload in its record: the text before it, and a template after it."""
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Append:
+    """One append as the log keeps it: what all of its events have in common."""
+
+    first: Position
+    last: Position
+    stream: StreamName
+    version: Version  # of its first event
+    recorded_at: int  # microseconds since 1970 UTC
+    actor: str
+    correlation: str
+    causation: Position | None
+    append_id: str
+
+    def result(self) -> Appended:
+        """Return what the append answered to its caller."""
+        return Appended(self.first, self.last, Version(self.version + self.last - self.first))
+
+
+@dataclass(frozen=True, slots=True)
+class Composed:
+    """An append ready to be written: its row, its events' leaves, and the tree after it."""
+
+    append: Append
+    leaves: Sequence[bytes]
+    edge: Edge
+    root: bytes
+
+
+def compose(
+    edge: Edge,
+    stream: StreamName,
+    version: Version,
+    events: Sequence[Encoded],
+    *,
+    context: Context,
+    recorded_at: datetime,
+) -> Composed:
+    """Return the append of ``events`` after a log with ``edge`` and a stream at ``version``."""
+    append = Append(
+        first=Position(edge.size + 1),
+        last=Position(edge.size + len(events)),
+        stream=stream,
+        version=Version(version + 1),
+        recorded_at=to_microseconds(recorded_at),
+        actor=context.actor,
+        correlation=context.correlation,
+        causation=context.causation,
+        append_id=context.append_id,
+    )
+    leaves = leaves_of(append, events)
+    grown = edge.extended(leaves)
+    return Composed(append, leaves, grown, grown.root())
+
+
+def leaves_of(append: Append, events: Sequence[Encoded]) -> list[bytes]:
+    """Return the leaf hash of each of the append's events, computed from the records."""
+    frames: dict[tuple[str, int], Frame] = {}
+    leaves, ahead = [], append.version - append.first
+    for position, event in enumerate(events, append.first):
+        kind = (event.type, event.schema)
+        if kind not in frames:
+            frames[kind] = frame(append, *kind)
+        before, after = frames[kind]
+        leaves.append(leaf_of(before + event.payload + after % (position, position + ahead)))
+    return leaves
+
+
+def record_bytes(record: Record) -> bytes:
+    """Return the canonical JSON whose RFC 6962 leaf hash is in the log."""
+    before, after = frame(append_of(record), record.type, record.schema)
+    return before + record.payload + after % (record.position, record.version)
+
+
+def frame(append: Append, type_: str, schema: int) -> Frame:
+    """Return the text around the payload of one kind of event of ``append``.
+
+    Keys are in RFC 8785's order. The template takes position and version.
+    """
+    causation = b"null" if append.causation is None else b"%d" % append.causation
+    before = b'{"actor":%b,"append_id":%b,"causation":%b,"correlation":%b,"payload":' % (
+        orjson.dumps(append.actor),
+        orjson.dumps(append.append_id),
+        causation,
+        orjson.dumps(append.correlation),
+    )
+    after = b',"recorded_at":%b,"schema":%d,"stream":%b,"type":%b,"version":' % (
+        orjson.dumps(time_text(from_microseconds(append.recorded_at))),
+        schema,
+        orjson.dumps(append.stream),
+        orjson.dumps(type_),
+    )
+    return before, b',"position":%d' + after.replace(b"%", b"%%") + b"%d}"
+
+
+def append_of(record: Record) -> Append:
+    """Return an append that holds nothing but ``record``."""
+    return Append(
+        first=record.position,
+        last=record.position,
+        stream=record.stream,
+        version=record.version,
+        recorded_at=to_microseconds(record.recorded_at),
+        actor=record.actor,
+        correlation=record.correlation,
+        causation=record.causation,
+        append_id=record.append_id,
+    )
+
+
+def record_maker(append: Append) -> Callable[[int, str, int, bytes, bytes], Record]:
+    """Return the function from position, type, schema, payload and leaf to the record."""
+    ahead = append.version - append.first
+    recorded_at = from_microseconds(append.recorded_at)
+
+    def make(position: int, type_: str, schema: int, payload: bytes, leaf: bytes) -> Record:
+        return Record(
+            Position(position),
+            append.stream,
+            Version(position + ahead),
+            type_,
+            schema,
+            recorded_at,
+            append.actor,
+            append.correlation,
+            append.causation,
+            append.append_id,
+            payload,
+            leaf,
+        )
+
+    return make
+
+
+def check_version(stream: StreamName, expected: Version | None, actual: Version) -> None:
+    """Raise ``WrongVersionError`` unless the stream stands where the writer expected it."""
+    if expected is not None and expected != actual:
+        raise WrongVersionError(
+            f"Stream {stream} has {actual} events where {expected} were expected: another "
+            "writer was faster. Read the stream again and decide anew."
+        )
+
+
+def check_repeat(
+    before: Append, stream: StreamName, events: Sequence[Encoded], leaves: Sequence[bytes]
+) -> Appended:
+    """Return the answer of the earlier append of that id, if it is the same append.
+
+    ``leaves`` are the stored ones. Raises ``WrongVersionError`` if stream or events differ.
+    """
+    same = before.stream == stream and len(events) == len(leaves)
+    if not same or leaves_of(before, events) != list(leaves):
+        raise WrongVersionError(
+            f"The append id {before.append_id} was used before, for other events at positions "
+            f"{before.first} to {before.last}. Give every append an id of its own."
+        )
+    return before.result()
+
+
+def check_context(stream: StreamName, events: Sequence[Encoded], context: Context) -> None:
+    """Raise ``NotCanonicalError`` for what the log could not keep as it is."""
+    if not events:
+        raise NotCanonicalError("An append needs at least one event.")
+    named = {"stream": stream, "actor": context.actor, "append_id": context.append_id}
+    for name, text in named.items():
+        if not text:
+            raise NotCanonicalError(f"The {name} of an append must not be empty.")
+    for name, text in {**named, "correlation": context.correlation}.items():
+        if "\x00" in text:
+            raise NotCanonicalError(f"The {name} {text!r} holds a zero byte.")
+    if not 0 <= (context.causation or 0) <= LARGEST_WHOLE_NUMBER:
+        raise NotCanonicalError(f"The causation {context.causation} is no position.")
+
+
+def head_of(edge: Edge) -> Head:
+    """Return size and root of a tree as the contract names them."""
+    return Head(edge.size, Digest(edge.root().hex()))
+
+
+def to_microseconds(moment: datetime) -> int:
+    """Return whole microseconds since 1970 UTC."""
+    if moment.tzinfo is None:
+        raise NotCanonicalError(f"recorded_at has no time zone: {moment}.")
+    return (moment - _EPOCH) // _MICROSECOND
+
+
+def from_microseconds(count: int) -> datetime:
+    """Return the UTC time that is ``count`` microseconds after 1970."""
+    return _EPOCH + count * _MICROSECOND

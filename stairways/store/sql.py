@@ -1,0 +1,245 @@
+"""The log in a SQL database, the same on SQLite and PostgreSQL.
+
+The hot path speaks to the driver itself: appends take the lock of the head row, so positions
+follow the order of commits; reads go in pages by position, each page a statement of its own,
+so that a slow reader holds neither memory nor a transaction.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
+from itertools import islice
+from typing import TypeVar
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from stairways.core.merkle import edge_from_bytes
+from stairways.core.values import NEW, Digest, Position, StreamName, Version
+from stairways.errors import LogUnavailableError
+from stairways.store.blobs import pack, unpack
+from stairways.store.contract import START, Appended, Context, Encoded, Head, Record
+from stairways.store.driver import Connection, Driver, EventRow, Row
+from stairways.store.pages import (
+    EVENTS_A_PAGE,
+    Page,
+    append_from_row,
+    appends_after,
+    events_of,
+    pages,
+)
+from stairways.store.records import (
+    Append,
+    Composed,
+    check_context,
+    check_repeat,
+    check_version,
+    compose,
+    record_maker,
+)
+from stairways.store.tables import BULK_TYPES
+
+Clock = Callable[[], datetime]
+T = TypeVar("T")
+
+_VERSION = """
+    SELECT s.id, a.version + a.last - a.first FROM appends a JOIN streams s ON s.id = a.stream
+    WHERE s.name = ? ORDER BY a.version DESC LIMIT 1"""
+_APPEND_OF_ID = """
+    SELECT a.first, a.last, s.name, a.version, a.recorded_at, a.actor, a.correlation,
+           a.causation, a.append_id
+    FROM appends a JOIN streams s ON s.id = a.stream WHERE a.append_id = ?"""
+_INSERT_APPEND = """
+    INSERT INTO appends (first, last, stream, version, recorded_at, actor, correlation,
+                         causation, append_id, root)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
+_INSERT_BLOB = """
+    INSERT INTO blobs (digest, size, encoding, content) VALUES (?, ?, ?, ?)
+    ON CONFLICT DO NOTHING"""
+
+
+class SqlStore:
+    """The log in SQLite or PostgreSQL; see ``EventStore`` for what it promises.
+
+    It may be shared by threads. A connection that is lost is made again for up to
+    ``patience`` seconds; an append that was under way is repeated, which is harmless.
+    """
+
+    def __init__(self, driver: Driver, clock: Clock, patience: float) -> None:
+        self.driver = driver
+        self._clock = clock
+        self._patience = patience
+
+    def append(
+        self,
+        stream: StreamName,
+        expected: Version | None,
+        events: Sequence[Encoded],
+        context: Context,
+    ) -> Appended:
+        """Append ``events`` to ``stream`` in one transaction that is durable on return."""
+        check_context(stream, events, context)
+
+        def work(connection: Connection) -> Appended:
+            size, edge = self.driver.lock_head(connection)
+            before = self._append_of_id(connection, context.append_id)
+            if before is not None:
+                leaves = self._leaves(connection, before)
+                return check_repeat(before, stream, events, leaves)
+            stream_id, version = self._stream(connection, stream)
+            check_version(stream, expected, version)
+            grown = edge_from_bytes(size, edge)
+            new = compose(
+                grown, stream, version, events, context=context, recorded_at=self._clock()
+            )
+            self._write(connection, stream_id, events, new)
+            connection.commit()
+            return new.append.result()
+
+        return self.run(work)
+
+    def read(
+        self,
+        *,
+        stream: StreamName | None = None,
+        types: Sequence[str] = (),
+        after: Position = START,
+        until: Position | None = None,
+        limit: int | None = None,
+    ) -> Iterator[Record]:
+        """Yield records with ``after < position <= until`` in order, at constant memory."""
+        end = Position(self.head().size) if until is None else until
+        small = EVENTS_A_PAGE if limit is None else max(1, min(EVENTS_A_PAGE, limit))
+        size = EVENTS_A_PAGE if types and not set(types) & set(BULK_TYPES) else small
+        appends = appends_after(self, stream, after, end)
+        found = (self._records(page, types) for page in pages(appends, after, end, size))
+        return islice((record for records in found for record in records), limit)
+
+    def version(self, stream: StreamName) -> Version:
+        """Return how many events ``stream`` holds."""
+        return self.run(lambda connection: self._stream(connection, stream)[1])
+
+    def streams(self, prefix: str = "") -> Sequence[StreamName]:
+        """Return the names of all streams that start with ``prefix``, oldest first."""
+        rows = self.rows(
+            "SELECT name FROM streams WHERE substr(name, 1, ?) = ? ORDER BY id",
+            (len(prefix), prefix),
+        )
+        return [StreamName(name) for (name,) in rows]
+
+    def head(self) -> Head:
+        """Return the size and root of the log as of now."""
+        [(size, root)] = self.rows("SELECT size, root FROM head WHERE id = 1", ())
+        return Head(size, Digest(root.hex()))
+
+    def put_blob(self, content: bytes) -> Digest:
+        """Store ``content`` unless it is there already, durably, and return its digest."""
+        blob = pack(content)
+
+        def work(connection: Connection) -> Digest:
+            connection.execute(self.driver.sql(_INSERT_BLOB), blob)
+            connection.commit()
+            return blob.digest
+
+        return self.run(work)
+
+    def get_blob(self, digest: Digest) -> bytes:
+        """Return the bytes named ``digest``; raises ``BlobMissingError`` if absent or altered."""
+        rows = self.rows(
+            "SELECT digest, size, encoding, content FROM blobs WHERE digest = ?", (digest,)
+        )
+        return unpack(digest, rows)
+
+    def close(self) -> None:
+        """Give back every connection."""
+        self.driver.engine.dispose()
+
+    def rows(self, statement: str, parameters: Sequence[object]) -> list[Row]:
+        """Return the rows of a query written with ``?`` placeholders."""
+        ready = self.driver.sql(statement)
+        return self.run(lambda connection: connection.execute(ready, parameters).fetchall())
+
+    def run(self, work: Callable[[Connection], T]) -> T:
+        """Return what ``work`` returns; on a lost connection do it again with another.
+
+        Whatever ``work`` did not commit is undone.
+        """
+        deadline = time.monotonic() + self._patience
+        pause = 0.05
+        while True:
+            try:
+                return self._once(work)
+            except self.driver.error as error:
+                if not self.driver.is_lost(error) or time.monotonic() + pause > deadline:
+                    raise self.driver.explain(error) from error
+            self.driver.engine.dispose()
+            time.sleep(pause)
+            pause = min(1.0, pause * 2)
+
+    def _once(self, work: Callable[[Connection], T]) -> T:
+        try:
+            connection = self.driver.engine.raw_connection()
+        except SQLAlchemyError as error:
+            raise LogUnavailableError(f"The log gives no connection: {error}") from error
+        try:
+            return work(connection.driver_connection)  # type: ignore[arg-type]  # it is the driver's
+        except self.driver.error:
+            connection.invalidate()
+            raise
+        finally:
+            connection.close()
+
+    def _append_of_id(self, connection: Connection, append_id: str) -> Append | None:
+        row = connection.execute(self.driver.sql(_APPEND_OF_ID), (append_id,)).fetchone()
+        return None if row is None else append_from_row(row)
+
+    def _leaves(self, connection: Connection, append: Append) -> list[bytes]:
+        statement = "SELECT leaf FROM events WHERE position BETWEEN ? AND ? ORDER BY position"
+        rows = connection.execute(self.driver.sql(statement), (append.first, append.last))
+        return [leaf for (leaf,) in rows.fetchall()]
+
+    def _stream(self, connection: Connection, stream: StreamName) -> tuple[int | None, Version]:
+        row = connection.execute(self.driver.sql(_VERSION), (stream,)).fetchone()
+        return (None, NEW) if row is None else (row[0], Version(row[1]))
+
+    def _write(
+        self,
+        connection: Connection,
+        stream_id: int | None,
+        events: Sequence[Encoded],
+        new: Composed,
+    ) -> None:
+        sql, append = self.driver.sql, new.append
+        if stream_id is None:
+            stream_id = self._add_stream(connection, append.stream)
+        row = (append.first, append.last, stream_id, append.version, append.recorded_at)
+        who = (append.actor, append.correlation, append.causation, append.append_id, new.root)
+        connection.execute(sql(_INSERT_APPEND), row + who)
+        self.driver.insert_events(
+            connection,
+            (
+                EventRow(position, event.type, event.schema, event.payload, leaf)
+                for position, (event, leaf) in enumerate(
+                    zip(events, new.leaves, strict=True), append.first
+                )
+            ),
+        )
+        connection.execute(
+            sql("UPDATE head SET size = ?, root = ?, edge = ? WHERE id = 1"),
+            (new.edge.size, new.root, new.edge.to_bytes()),
+        )
+
+    def _add_stream(self, connection: Connection, stream: StreamName) -> int:
+        row = connection.execute("SELECT coalesce(max(id), 0) + 1 FROM streams").fetchone()
+        stream_id: int = row[0] if row else 1
+        insert = self.driver.sql("INSERT INTO streams (id, name) VALUES (?, ?)")
+        connection.execute(insert, (stream_id, stream))
+        return stream_id
+
+    def _records(self, page: Page, types: Sequence[str]) -> Iterator[Record]:
+        rows = iter(events_of(self, page, types))
+        row = next(rows, None)
+        for append in page.appends:
+            make = record_maker(append)
+            while row is not None and row[0] <= append.last:
+                yield make(*row)
+                row = next(rows, None)

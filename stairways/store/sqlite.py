@@ -1,0 +1,71 @@
+"""SQLite as the log's database: one file, one writer at a time, durable at every commit."""
+
+import sqlite3
+from collections.abc import Iterable
+from typing import Any, cast
+
+from sqlalchemy import URL, Engine, create_engine, event
+
+from stairways.errors import LogBusyError, LogUnavailableError, StairwaysError
+from stairways.store.driver import Connection, Driver, EventRow
+
+_INSERT = "INSERT INTO events (position, type, schema, payload, leaf) VALUES (?, ?, ?, ?, ?)"
+
+
+def sqlite_driver(url: URL, patience: float) -> Driver:
+    """Return the driver for a file; a second writer waits ``patience`` seconds for the first."""
+    engine = _engine(url, patience)
+
+    def explain(error: Exception) -> StairwaysError:
+        return _explain(error, engine, patience)
+
+    return Driver(
+        name="sqlite",
+        engine=engine,
+        error=sqlite3.Error,
+        sql=str,
+        lock_head=_lock_head,
+        insert_events=_insert_events,
+        explain=explain,
+        is_lost=lambda _: False,
+    )
+
+
+def _engine(url: URL, patience: float) -> Engine:
+    engine = create_engine(url, connect_args={"timeout": patience, "isolation_level": None})
+
+    @event.listens_for(engine, "connect")
+    def prepare(connection: sqlite3.Connection, _: object) -> None:
+        for pragma in (
+            "journal_mode = WAL",
+            "synchronous = FULL",
+            "foreign_keys = ON",
+            "recursive_triggers = ON",  # else REPLACE goes round the triggers on DELETE
+        ):
+            connection.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Any) -> None:  # noqa: ANN401 - SQLAlchemy's event is untyped
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    return engine
+
+
+def _lock_head(connection: Connection) -> tuple[int, bytes]:
+    connection.execute("BEGIN IMMEDIATE")
+    size, edge = connection.execute("SELECT size, edge FROM head").fetchone() or (0, b"")
+    return size, edge
+
+
+def _insert_events(connection: Connection, rows: Iterable[EventRow]) -> None:
+    cast("sqlite3.Connection", connection).executemany(_INSERT, rows)
+
+
+def _explain(error: Exception, engine: Engine, patience: float) -> StairwaysError:
+    file = engine.url.database
+    if getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        return LogBusyError(
+            f"Another process has been writing to {file} for {patience:g} seconds. SQLite takes "
+            "one writer at a time: wait for it to end, or use PostgreSQL."
+        )
+    return LogUnavailableError(f"The log {file} cannot be used: {error}.")

@@ -126,7 +126,8 @@ def _time(wave: Callable[[Float64], Float64]) -> Callable[[Bars], Float64]:
 def _share_of_year(bars: Bars) -> Float64:
     days = bars.times.astype("datetime64[ns]").astype("datetime64[D]")
     since_new_year = (days - days.astype("datetime64[Y]")).astype(np.int64)
-    return since_new_year / 366.0
+    share: Float64 = since_new_year / 366.0
+    return share
 
 
 def _share_of_session(bars: Bars) -> Float64:

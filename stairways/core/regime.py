@@ -59,7 +59,8 @@ def divergence(change: Float64) -> Float64:
     if not pairs:
         return np.zeros(len(change))
     correlated = np.stack([_correlated(change[:, a], change[:, b]) for a, b in pairs])
-    return 1.0 - correlated.mean(axis=0)
+    apart: Float64 = 1.0 - correlated.mean(axis=0)
+    return apart
 
 
 def _correlated(first: Float64, second: Float64) -> Float64:

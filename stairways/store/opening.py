@@ -4,6 +4,7 @@ A SQLite file is made and upgraded on first use. A PostgreSQL database is upgrad
 ``upgrade``, which ``stairways init`` calls, because the service's role may not change tables.
 """
 
+import functools
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,14 +13,14 @@ from sqlalchemy import URL, inspect, make_url, text
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 
 import stairways
-from stairways.errors import LogUnavailableError, SchemaMismatchError
+from stairways.errors import LogUnavailableError, SchemaMismatchError, StairwaysError
 from stairways.store.contract import EventStore
 from stairways.store.driver import Driver
 from stairways.store.memory import MemoryStore
 from stairways.store.postgres import postgres_driver
 from stairways.store.sql import SqlStore
 from stairways.store.sqlite import sqlite_driver
-from stairways.store.tables import APPEND_ONLY, SCHEMA_REVISION
+from stairways.store.tables import APPEND_ONLY
 
 Clock = Callable[[], datetime]
 
@@ -54,21 +55,25 @@ def open_sql_store(
 ) -> SqlStore:
     """Return the log in the SQL database at ``url``; see ``open_store``."""
     driver = driver_for(url, patience)
-    revision = _revision(driver)
-    if revision != SCHEMA_REVISION:
-        _settle(driver, revision)
-    _check_guards(driver)
+    try:
+        revision = _revision(driver)
+        if revision != newest_revision():
+            _settle(driver, revision)
+        _check_guards(driver)
+    except StairwaysError:
+        driver.engine.dispose()
+        raise
     return SqlStore(driver, clock, patience)
 
 
 def upgrade(url: str) -> None:
     """Make the tables of the log at ``url``, or bring them to the newest version."""
     driver = driver_for(url, PATIENCE)
-    revision = _revision(driver)
-    if revision is None:
-        _refuse_foreign(driver)
-    _migrate(driver)
-    driver.engine.dispose()
+    try:
+        _check_origin(driver, _revision(driver))
+        _migrate(driver)
+    finally:
+        driver.engine.dispose()
 
 
 def driver_for(url: str, patience: float = PATIENCE) -> Driver:
@@ -98,6 +103,13 @@ def migrations_folder() -> Path:
     )
 
 
+@functools.cache
+def newest_revision() -> str:
+    """Return the newest migration: their file names begin with their number."""
+    files = (migrations_folder() / "versions").glob("[0-9]*.py")
+    return max(file.name.partition("_")[0] for file in files)
+
+
 def _parse(url: str) -> URL:
     try:
         return make_url(url)
@@ -124,19 +136,24 @@ def _revision(driver: Driver) -> str | None:
 
 def _settle(driver: Driver, revision: str | None) -> None:
     """Bring a database that is not at the newest revision there, or refuse it."""
+    _check_origin(driver, revision)
+    if driver.name != "sqlite":
+        raise SchemaMismatchError(
+            f"The database {_name(driver)} has schema {revision or 'none'} where "
+            f"{newest_revision()} is needed. Run `stairways init` as the owner of the tables."
+        )
+    _migrate(driver)
+
+
+def _check_origin(driver: Driver, revision: str | None) -> None:
+    """Raise ``SchemaMismatchError`` if the tables are not ours or newer than this program."""
     if revision is None:
         _refuse_foreign(driver)
     elif revision not in _known_revisions():
         raise SchemaMismatchError(
             f"The log {_name(driver)} has schema {revision}; this program knows schemas up to "
-            f"{SCHEMA_REVISION}. Use a newer Stairways."
+            f"{newest_revision()}. Use a newer Stairways."
         )
-    if driver.name != "sqlite":
-        raise SchemaMismatchError(
-            f"The database {_name(driver)} has schema {revision or 'none'} where "
-            f"{SCHEMA_REVISION} is needed. Run `stairways init` as the owner of the tables."
-        )
-    _migrate(driver)
 
 
 def _refuse_foreign(driver: Driver) -> None:

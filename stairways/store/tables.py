@@ -20,9 +20,6 @@ from sqlalchemy import (
     text,
 )
 
-SCHEMA_REVISION = "0001"
-"""The newest migration; a database that stands elsewhere is upgraded or refused."""
-
 BULK_TYPES = ("ControllerUpdated", "EvaluationStepTaken", "StepTaken")
 """Events so frequent that finding them by type needs no index; all others have one."""
 

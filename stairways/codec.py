@@ -70,9 +70,9 @@ def encode(event: Event) -> bytes:
 
     Raises ``NotCanonicalError`` naming the field that has no canonical form.
     """
+    kind: type = type(event)
     plain = {
-        field: to_json(getattr(event, field), f"{type(event).__name__}.{field}")
-        for field in _fields(type(event))
+        field: to_json(getattr(event, field), f"{kind.__name__}.{field}") for field in _fields(kind)
     }
     return canonical(plain)
 

@@ -194,6 +194,7 @@ class PolicyUpdated:
     clip_fraction: float
     explained_variance: float
     gradient_norm: float
+    hold_rate: float  # of the rollout it learned from
     divergence: float
     reference: Digest | None
     parameters: Digest

@@ -1,0 +1,91 @@
+"""How far a run has come, folded from its events. Resuming a run is reading this."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from functools import reduce
+
+from stairways.core import events as e
+from stairways.core.values import Digest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Served:
+    """A promoted model: the reference for divergence and what a rollback returns to."""
+
+    parameters: Digest
+    state: Digest
+    profit: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """Where a run stands. ``cycle`` and ``attempt`` are 0 before the first one starts."""
+
+    cycle: int = 0
+    attempt: int = 0
+    started: bool = False  # the attempt has begun and not been given up
+    update: int = 0
+    hold_rates: tuple[float, ...] = ()  # of the attempt's rollouts
+    steps: int = 0  # environment steps learned from, over all attempts
+    divergence: float = 0.0  # after the last update
+    trained: bool = False  # the attempt has taken all its steps
+    decided: int = 0  # cycles that have a verdict
+    promoted: int = 0
+    state: Digest | None = None  # the last one captured
+    initial: Digest | None = None  # the first one captured
+    served: Served | None = None
+    finished: bool = False
+
+
+def evolve(progress: Progress, event: e.Event) -> Progress:
+    """Return the progress after one more event of the run or of its model."""
+    match event:
+        case e.CycleStarted():
+            return _started(progress, event)
+        case e.PolicyUpdated():
+            return replace(
+                progress,
+                update=event.update,
+                steps=event.steps,
+                hold_rates=(*progress.hold_rates, event.hold_rate),
+                divergence=event.divergence,
+                state=event.state,
+            )
+        case e.CycleFinished():
+            return replace(progress, trained=True)
+        case e.ModelRolledBack():
+            return replace(_given_up(progress), state=event.state)
+        case e.CycleVerdict():
+            return replace(_given_up(progress), decided=event.cycle, attempt=0)
+        case e.ModelPromoted():
+            return _promoted(progress, event)
+        case e.RunFinished():
+            return replace(progress, finished=True)
+        case _:
+            return progress
+
+
+def follow(events: Iterable[e.Event]) -> Progress:
+    """Return the progress after all of ``events``, in order."""
+    return reduce(evolve, events, Progress())
+
+
+def _started(progress: Progress, event: e.CycleStarted) -> Progress:
+    return replace(
+        progress,
+        cycle=event.cycle,
+        attempt=event.attempt,
+        started=True,
+        divergence=0.0,
+        state=event.state,
+        initial=progress.initial or event.state,
+    )
+
+
+def _given_up(progress: Progress) -> Progress:
+    return replace(progress, started=False, update=0, hold_rates=(), trained=False)
+
+
+def _promoted(progress: Progress, event: e.ModelPromoted) -> Progress:
+    served = Served(parameters=event.parameters, state=event.state, profit=event.profit)
+    return replace(progress, served=served, promoted=progress.promoted + 1)

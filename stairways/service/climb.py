@@ -1,0 +1,263 @@
+"""Climbing the stairway: train, record, judge, promote or roll back, cycle after cycle.
+
+The loop is driven by ``Progress``, a fold of the events in the log, so that going on with an
+interrupted run is the same code as running it.
+"""
+
+from dataclasses import dataclass, field
+from statistics import mean
+from typing import Protocol
+
+import numpy as np
+
+from stairways.core import events as e
+from stairways.core.divergence import relative_distance
+from stairways.core.gate import Verdict
+from stairways.core.progress import Progress, evolve
+from stairways.core.stairway import Cycle, Windows
+from stairways.core.values import Digest, Position, StreamName
+from stairways.env.lanes import Lanes
+from stairways.env.tape import Tape
+from stairways.errors import TrainingFailedError
+from stairways.market.bars import Bars
+from stairways.service.journal import Journal
+from stairways.service.plan import Plan
+from stairways.store.contract import Appended
+from stairways.training import state as states
+from stairways.training.calibration import observations, sampled
+from stairways.training.learner import Float32, Learner, Update
+from stairways.training.recorder import Clock, rollout_events
+from stairways.training.state import State
+
+START = Position(0)
+
+
+class Watcher(Protocol):
+    """Somebody who wants to see how training comes along."""
+
+    def advanced(self, progress: Progress, cycle: Cycle) -> None:
+        """Take note that an update was made."""
+        ...
+
+    def judged(
+        self, cycle: Cycle, divergence: float, result: e.EvaluationFinished | None, verdict: Verdict
+    ) -> None:
+        """Take note of a cycle's verdict; without a result no attempt came to be evaluated."""
+        ...
+
+
+@dataclass(slots=True)
+class Climber:
+    """One run on its way up: what it learns with, where it writes, and how far it is."""
+
+    run: str
+    plan: Plan
+    bars: Bars
+    tape: Tape
+    clock: Clock
+    windows: Windows
+    journal: Journal
+    watcher: Watcher
+    learner: Learner
+    lanes: Lanes
+    progress: Progress = field(default_factory=Progress)
+    reference: Float32 | None = None  # parameters that divergence is measured from
+    last_update: Position = START
+
+    @property
+    def run_stream(self) -> StreamName:
+        """The stream of the run's training facts."""
+        return StreamName(f"run-{self.run}")
+
+    @property
+    def model_stream(self) -> StreamName:
+        """The stream of the model's gates, promotions and rollbacks."""
+        return StreamName(f"model-{self.plan.model}")
+
+    def note(self, stream: StreamName, *events: e.Event) -> Appended:
+        """Append events and take them into the progress."""
+        appended = self.journal.write(stream, *events)
+        for event in events:
+            self.progress = evolve(self.progress, event)
+        return appended
+
+    def keep(self, content: State) -> Digest:
+        """Store a training state and return its digest."""
+        return self.journal.store.put_blob(states.pack(content))
+
+    def stored(self, digest: Digest) -> State:
+        """Return a training state from the store."""
+        return states.unpack(self.journal.store.get_blob(digest))
+
+    def keep_parameters(self) -> Digest:
+        """Store the parameters alone, as safetensors, and return their digest."""
+        return self.journal.store.put_blob(states.pack_parameters(self.learner))
+
+    def train(self, cycle: Cycle, attempt: int) -> bool:
+        """Take all steps of an attempt; False when it diverged and was rolled back."""
+        if not self.progress.started:
+            self._begin(cycle, attempt)
+        while not self._diverged():
+            if self.progress.update == self.plan.updates_per_cycle:
+                self._finish_training(cycle, attempt)
+                return True
+            self._learn_once(cycle, attempt)
+        self._report_divergence(cycle, attempt)
+        return False
+
+    def roll_back(self, cycle: Cycle, attempt: int, reason: str, *evidence: Position) -> None:
+        """Return to the last promoted model; without one there is nothing to return to."""
+        served = self.progress.served
+        if served is None:
+            return
+        states.restore(self.stored(served.state), self.learner)
+        self.note(
+            self.model_stream,
+            e.ModelRolledBack(
+                run=self.run,
+                cycle=cycle.number,
+                attempt=attempt,
+                reason=reason,
+                parameters=states.parameter_digest(self.learner),
+                state=served.state,
+                learning_rate=learning_rate(cycle, attempt + 1),
+                evidence=evidence,
+            ),
+        )
+
+    def _begin(self, cycle: Cycle, attempt: int) -> None:
+        """Start an attempt: new lanes, this cycle's generators, the attempt's learning rate."""
+        parent = states.parameter_digest(self.learner)
+        self.set_up(cycle)
+        self.use_learning_rate(cycle, attempt)
+        if self.reference is None:
+            self.reference = self.learner.parameters()
+        self.note(
+            self.run_stream,
+            e.CycleStarted(
+                cycle=cycle.number,
+                name=cycle.name,
+                attempt=attempt,
+                target=cycle.target,
+                learning_rate=learning_rate(cycle, attempt),
+                parent=parent,
+                state=self.keep(states.capture(self.learner, self.lanes)),
+            ),
+        )
+
+    def set_up(self, cycle: Cycle) -> None:
+        """Take new lanes and the generators of ``cycle``."""
+        number = cycle.number
+        self.learner.sampling = self.plan.generator("sampling", number)
+        self.learner.shuffling = self.plan.generator("shuffling", number)
+        self.lanes = make_lanes(self.plan, self.tape, self.windows, number)
+        self.lanes.set_target(cycle.target)
+
+    def use_learning_rate(self, cycle: Cycle, attempt: int) -> None:
+        """Learn at the rate of an attempt from now on."""
+        self.learner.set_learning_rate(learning_rate(cycle, attempt))
+
+    def _learn_once(self, cycle: Cycle, attempt: int) -> None:
+        """Collect a rollout, make it durable, and only then learn from it."""
+        self._set_margin(cycle.target)
+        self.lanes.clear_trace()
+        rollout = self.learner.collect(self.lanes)
+        before = self.progress.steps
+        steps = rollout_events(
+            self.lanes, self.clock, before, rollout.log_probabilities, rollout.values
+        )
+        self.journal.write_encoded(self.run_stream, steps)
+        update = self.learner.improve(rollout)
+        event = self._updated(cycle, attempt, update, rollout.hold_rate)
+        self.last_update = self.note(self.run_stream, event).last
+        self.watcher.advanced(self.progress, cycle)
+
+    def _updated(
+        self, cycle: Cycle, attempt: int, update: Update, hold_rate: float
+    ) -> e.PolicyUpdated:
+        assert self.reference is not None  # noqa: S101 - set when the attempt began
+        now, served = self.learner.parameters(), self.progress.served
+        if not np.isfinite(now).all():
+            raise TrainingFailedError("A parameter is not finite; lower the learning rate.")
+        return e.PolicyUpdated(
+            cycle=cycle.number,
+            attempt=attempt,
+            update=self.progress.update + 1,
+            steps=self.progress.steps + self.plan.ppo.steps,
+            policy_loss=update.policy_loss,
+            value_loss=update.value_loss,
+            entropy=update.entropy,
+            approximate_kl=update.approximate_kl,
+            clip_fraction=update.clip_fraction,
+            explained_variance=update.explained_variance,
+            gradient_norm=update.gradient_norm,
+            hold_rate=hold_rate,
+            divergence=relative_distance(now.tolist(), self.reference.tolist()),
+            reference=served.parameters if served else None,
+            parameters=states.parameter_digest(self.learner),
+            state=self.keep(states.capture(self.learner, self.lanes)),
+        )
+
+    def _set_margin(self, target: float) -> None:
+        """Set the margin for one rollout and its update: calibrated, then steered."""
+        logits = self.learner.logits(observations(self.tape, self.windows.train))
+        calibration = sampled(logits, target)
+        margin = calibration.margin(self.lanes.output, self.plan.control)
+        self.learner.policy.margin = margin
+        self.lanes.set_margin(margin)
+
+    def _diverged(self) -> bool:
+        limit = self.plan.programme.divergence_limit
+        return self.progress.served is not None and self.progress.divergence > limit
+
+    def _report_divergence(self, cycle: Cycle, attempt: int) -> None:
+        served = self.progress.served
+        assert served is not None  # noqa: S101 - only then a model diverges
+        detected = self.note(
+            self.run_stream,
+            e.DivergenceDetected(
+                cycle=cycle.number,
+                attempt=attempt,
+                update=self.progress.update,
+                divergence=self.progress.divergence,
+                limit=self.plan.programme.divergence_limit,
+                reference=served.parameters,
+            ),
+        )
+        self.roll_back(cycle, attempt, "divergence", detected.last)
+
+    def _finish_training(self, cycle: Cycle, attempt: int) -> None:
+        if self.progress.trained:
+            return
+        rates = self.progress.hold_rates
+        assert self.progress.state is not None  # noqa: S101 - the last update stored it
+        self.note(
+            self.run_stream,
+            e.CycleFinished(
+                cycle=cycle.number,
+                attempt=attempt,
+                steps=self.plan.programme.steps_per_cycle,
+                hold_rate=mean(rates),
+                last_third_hold_rate=mean(rates[-max(1, len(rates) // 3) :]),
+                parameters=states.parameter_digest(self.learner),
+                state=self.progress.state,
+            ),
+        )
+
+
+def learning_rate(cycle: Cycle, attempt: int) -> float:
+    """Return the cycle's learning rate, halved for every attempt that failed before."""
+    return float(cycle.learning_rate / 2 ** (attempt - 1))
+
+
+def make_lanes(plan: Plan, tape: Tape, windows: Windows, cycle: int) -> Lanes:
+    """Return the training lanes of a cycle, freshly seeded."""
+    return Lanes(
+        tape,
+        plan.trading,
+        plan.control,
+        window=windows.train,
+        count=plan.ppo.lanes,
+        capacity=plan.ppo.rollout,
+        seed=plan.generator("lanes", cycle),
+    )

@@ -1,0 +1,85 @@
+"""What gates need to know beyond the evaluation: replay, look-ahead, simple strategies."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from stairways.core.events import EvaluationFinished
+from stairways.env.lanes import Lanes
+from stairways.env.tape import tape_of
+from stairways.market.bars import Bars
+from stairways.service.climb import Climber
+from stairways.training.calibration import Calibration
+from stairways.training.evaluator import Course, act, score
+from stairways.training.learner import Int64
+
+TAMPERING = 3
+"""Factor on every price after the row that must not know of them; volume turns around."""
+
+
+def look_ahead_findings(climber: Climber, course: Course, calibration: Calibration) -> int:
+    """Return how many rows of the validation window change when later bars are invented.
+
+    Features, regime scores, actions, fills and balances up to the middle of the window are
+    made again from bars that are wrong from there on.
+    """
+    first, last = climber.windows.validate
+    middle = (first + last) // 2
+    other = tape_of(invented_after(climber.bars, middle), climber.plan.trading)
+    seen = (course.tape.features[: middle + 1] != other.features[: middle + 1]).any(axis=1)
+    scored = course.tape.rates["regime"][: middle + 1] != other.rates["regime"][: middle + 1]
+    window = (first, middle + 1)
+    policy = climber.learner.policy
+    here, _ = act(policy, course, window, calibration)
+    there, _ = act(policy, replace(course, tape=other), window, calibration)
+    return int((seen | scored).sum()) + _differing_steps(here, there)
+
+
+def invented_after(bars: Bars, row: int) -> Bars:
+    """Return bars whose rows after ``row`` never happened."""
+    changed = {name: getattr(bars, name).copy() for name in ("open", "high", "low", "close")}
+    for prices in changed.values():
+        prices[row + 1 :] *= TAMPERING
+    volume = bars.volume.copy()
+    volume[row + 1 :] = volume[row + 1 :][::-1]
+    return replace(bars, **changed, volume=volume)
+
+
+def baselines(climber: Climber, course: Course, hold_rate: float) -> tuple[tuple[str, float], ...]:
+    """Return the profit of simple strategies on the same bars, costs included.
+
+    Buy and hold buys one lot of each symbol; always hold keeps cash; random holds at the
+    candidate's rate and otherwise takes any other action.
+    """
+    symbols = len(course.tape.symbols)
+    count = climber.windows.validate[1] - climber.windows.validate[0] - 1
+    hold, most = (3**symbols - 1) // 2, 3**symbols - 1
+    still = np.full(count, hold)
+    bought = np.array([most, *still[1:]])
+    generator = climber.plan.generator("baseline", 0)
+    others = generator.integers(0, most, count)
+    others += others >= hold
+    mixed = np.where(generator.random(count) < hold_rate, hold, others)
+    actions = {"buy_and_hold": bought, "always_hold": still, "random": mixed}
+    return tuple((name, _profit(climber, course, path)) for name, path in actions.items())
+
+
+def _profit(climber: Climber, course: Course, actions: Int64) -> float:
+    lanes = course.lanes(climber.windows.validate)
+    for action in actions:
+        if lanes.step(np.array([action])).terminated[0]:
+            break
+    return score(lanes, course).profit
+
+
+def _differing_steps(here: Lanes, there: Lanes) -> int:
+    """Return how many steps differ in anything decided or booked."""
+    count = min(here.taken, there.taken)
+    steps = here.trace.steps[:count] != there.trace.steps[:count]
+    orders = here.trace.orders[:count] != there.trace.orders[:count]
+    return int((steps | orders.any(axis=-1)).sum()) + abs(here.taken - there.taken)
+
+
+def replay_findings(climber: Climber, result: EvaluationFinished) -> int:
+    """Return the findings of a ledger replay of the candidate's evaluation."""
+    return 0

@@ -1,0 +1,169 @@
+"""Judging a candidate: evaluation on unseen bars, gates, verdict, promotion or rollback."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+
+from stairways.core import events as e
+from stairways.core.gate import Gate, Measured, Verdict, decide, verdict
+from stairways.core.stairway import Cycle
+from stairways.core.values import Position
+from stairways.service.climb import Climber
+from stairways.service.evidence import baselines, look_ahead_findings, replay_findings
+from stairways.training.calibration import Calibration
+from stairways.training.evaluator import Course, act, calibrate, score
+from stairways.training.recorder import evaluation_events
+from stairways.training.state import parameter_digest
+
+
+def judge(climber: Climber, cycle: Cycle, attempt: int) -> None:
+    """Evaluate the candidate, decide its gates, and promote it or roll it back."""
+    divergence = climber.progress.divergence
+    course = Course(
+        climber.bars, climber.tape, climber.plan.trading, climber.plan.control, cycle.target
+    )
+    calibration = calibrate(climber.learner.policy, course, climber.windows.calibrate)
+    result = _evaluate(climber, course, cycle, attempt, calibration)
+    gates = decide(_measure(climber, course, result, calibration), climber.plan.limits)
+    positions = _record_gates(climber, cycle, attempt, gates, result.evidence)
+    outcome = verdict(gates)
+    decided = _record_verdict(climber, cycle, attempt, outcome, positions)
+    if outcome.promoted:
+        promote(climber, cycle, calibration, result.profit, decided)
+    else:
+        climber.roll_back(cycle, attempt, outcome.reason, decided)
+    climber.watcher.judged(cycle, divergence, result, outcome)
+
+
+def reject_diverged(climber: Climber, cycle: Cycle, attempt: int) -> None:
+    """Reject a cycle whose every attempt drifted too far; the parameters are back already."""
+    reason = f"rejected: diverged in {attempt} of {attempt} attempts"
+    outcome = Verdict(promoted=False, failed=("divergence",), reason=reason)
+    _record_verdict(climber, cycle, attempt, outcome, (climber.last_update,))
+    climber.watcher.judged(cycle, climber.progress.divergence, None, outcome)
+
+
+def promote(
+    climber: Climber, cycle: Cycle, calibration: Calibration, profit: float, decided: Position
+) -> None:
+    """Make the candidate the served model and the reference for divergence."""
+    progress = climber.progress
+    assert progress.state is not None  # noqa: S101 - the cycle was trained
+    climber.reference = climber.learner.parameters()
+    climber.note(
+        climber.model_stream,
+        e.ModelPromoted(
+            run=climber.run,
+            cycle=cycle.number,
+            parameters=climber.keep_parameters(),
+            state=progress.state,
+            base_margin=calibration.base,
+            margin_spread=calibration.spread,
+            profit=profit,
+            verdict=decided,
+        ),
+    )
+
+
+def _evaluate(
+    climber: Climber, course: Course, cycle: Cycle, attempt: int, calibration: Calibration
+) -> e.EvaluationFinished:
+    """Run the candidate through the validation window and record every step of it."""
+    first, last = climber.windows.validate
+    climber.note(
+        climber.run_stream,
+        e.EvaluationStarted(
+            cycle=cycle.number,
+            attempt=attempt,
+            parameters=parameter_digest(climber.learner),
+            first_bar=first,
+            last_bar=last - 1,
+            target=cycle.target,
+            base_margin=calibration.base,
+            margin_spread=calibration.spread,
+            authority=climber.plan.control.authority,
+        ),
+    )
+    lanes, _ = act(climber.learner.policy, course, climber.windows.validate, calibration)
+    scores = score(lanes, course)
+    steps = climber.journal.write_encoded(
+        climber.run_stream, evaluation_events(lanes, climber.clock)
+    )
+    result = e.EvaluationFinished(
+        cycle=cycle.number,
+        attempt=attempt,
+        **asdict(scores),
+        evidence=(steps.first, steps.last),
+    )
+    climber.note(climber.run_stream, result)
+    return result
+
+
+def _measure(
+    climber: Climber, course: Course, result: e.EvaluationFinished, calibration: Calibration
+) -> Measured:
+    """Gather what the gates decide on."""
+    progress = climber.progress
+    served = progress.served
+    return Measured(
+        target=course.target,
+        hold_rate=result.hold_rate,
+        effectiveness=result.effectiveness,
+        profit=result.profit,
+        promoted_profit=served.profit if served else None,
+        drawdown=result.drawdown,
+        divergence=progress.divergence,
+        has_reference=served is not None,
+        replay_findings=replay_findings(climber, result),
+        look_ahead_findings=look_ahead_findings(climber, course, calibration),
+        sharpe=result.sharpe,
+        win_rate=result.win_rate,
+        trades_per_day=result.trades_per_day,
+        baselines=baselines(climber, course, result.hold_rate),
+    )
+
+
+def _record_gates(
+    climber: Climber,
+    cycle: Cycle,
+    attempt: int,
+    gates: Sequence[Gate],
+    steps: tuple[Position, Position],
+) -> tuple[Position, ...]:
+    """Append one event a gate, each naming the positions it rests on."""
+    evidence = {"divergence": (climber.last_update,)}
+    decisions = [
+        e.GateDecided(
+            run=climber.run,
+            cycle=cycle.number,
+            attempt=attempt,
+            gate=gate.name,
+            value=gate.value,
+            threshold=gate.threshold,
+            passed=gate.passed,
+            blocking=gate.blocking,
+            reason=gate.reason,
+            evidence=evidence.get(gate.name, steps),
+        )
+        for gate in gates
+    ]
+    appended = climber.note(climber.model_stream, *decisions)
+    return tuple(Position(p) for p in range(appended.first, appended.last + 1))
+
+
+def _record_verdict(
+    climber: Climber,
+    cycle: Cycle,
+    attempt: int,
+    outcome: Verdict,
+    evidence: tuple[Position, ...],
+) -> Position:
+    decided = e.CycleVerdict(
+        run=climber.run,
+        cycle=cycle.number,
+        attempt=attempt,
+        promoted=outcome.promoted,
+        failed=outcome.failed,
+        reason=outcome.reason,
+        evidence=evidence,
+    )
+    return climber.note(climber.model_stream, decided).last

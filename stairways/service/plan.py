@@ -1,0 +1,85 @@
+"""What a run is going to do, decided before its first step: rules, windows, seeds."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+
+import numpy as np
+
+from stairways.core.controller import ControllerRules
+from stairways.core.gate import GateLimits
+from stairways.core.ledger import TradingRules
+from stairways.core.stairway import Programme, Windows, between, cut_windows
+from stairways.core.values import Digest
+from stairways.errors import BarsRefusedError, SettingsError
+from stairways.market.bars import Bars
+from stairways.training.rules import PpoRules
+
+SHORTEST_WINDOW = 30
+PURPOSES = ("weights", "sampling", "shuffling", "lanes", "baseline")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """Everything that decides the outcome of a run, apart from its bars."""
+
+    model: str
+    seed: int
+    programme: Programme
+    ppo: PpoRules
+    trading: TradingRules
+    control: ControllerRules
+    limits: GateLimits
+    settings: Mapping[str, str]
+    settings_digest: Digest
+
+    def __post_init__(self) -> None:
+        if self.programme.steps_per_cycle % self.ppo.steps:
+            raise SettingsError(
+                f"ppo.lanes * ppo.rollout = {self.ppo.steps} does not divide "
+                f"stairway.steps_per_cycle = {self.programme.steps_per_cycle}; choose a divisor."
+            )
+        if self.seed < 0:
+            raise SettingsError(f"The seed is {self.seed}; use a whole number from 0.")
+
+    @property
+    def updates_per_cycle(self) -> int:
+        """Return how many rollouts, each followed by an update, make a cycle."""
+        return self.programme.steps_per_cycle // self.ppo.steps
+
+    def generator(self, purpose: str, cycle: int) -> np.random.Generator:
+        """Return the generator of one purpose in one cycle, derived from the run's seed alone."""
+        key = (PURPOSES.index(purpose), cycle)
+        return np.random.Generator(
+            np.random.PCG64(np.random.SeedSequence(self.seed, spawn_key=key))
+        )
+
+
+def windows_of(bars: Bars, first: int, programme: Programme) -> Windows:
+    """Cut the bars from row ``first`` on into train, calibrate and validate.
+
+    Raises ``BarsRefusedError`` when a window is too short to be used.
+    """
+    if programme.train_until:
+        ends = (_row(bars, programme.train_until), _row(bars, programme.calibrate_until))
+        windows = between(first, *ends, len(bars), programme.embargo)
+    else:
+        windows = cut_windows(first, len(bars), programme)
+    for name, (start, stop) in windows.by_name().items():
+        if stop - start < SHORTEST_WINDOW:
+            raise BarsRefusedError(
+                f"The {name} window has {max(stop - start, 0)} bars of {len(bars)} "
+                f"({first} are warm-up); it needs {SHORTEST_WINDOW}. Use more bars."
+            )
+    return windows
+
+
+def bar_time(bars: Bars, row: int) -> datetime:
+    """Return the time of a bar in UTC, to the microsecond."""
+    return datetime.fromtimestamp(int(bars.times[row]) / 1e9, tz=UTC)
+
+
+def _row(bars: Bars, day: str) -> int:
+    """Return the first row on or after a date."""
+    start = datetime.combine(date.fromisoformat(day), datetime.min.time(), tzinfo=UTC)
+    return int(np.searchsorted(bars.times, int(start.timestamp()) * 1_000_000_000))

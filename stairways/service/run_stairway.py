@@ -1,0 +1,240 @@
+"""The main job: start a run, or go on with one, and climb until every cycle has a verdict."""
+
+import heapq
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from stairways import __version__
+from stairways.codec import CLASSES, real_text
+from stairways.core import events as e
+from stairways.core.progress import follow
+from stairways.core.stairway import Cycle, Windows
+from stairways.core.values import Digest, Position, StreamName
+from stairways.env.spaces import action_space, observation_space
+from stairways.env.tape import Tape, make_tape
+from stairways.errors import TrainingFailedError
+from stairways.features import Features, features, regime_scores
+from stairways.market.bars import Bars, Float64
+from stairways.service.climb import Climber, Watcher, make_lanes
+from stairways.service.journal import ContextSource, Journal, decoded
+from stairways.service.judge import judge, reject_diverged
+from stairways.service.plan import Plan, windows_of
+from stairways.service.surroundings import code_digest, libraries, machine
+from stairways.store.contract import EventStore, Record
+from stairways.training import state as states
+from stairways.training.learner import Learner
+from stairways.training.policy import build_ppo
+from stairways.training.recorder import Clock
+from stairways.training.state import State
+
+BOUNDARIES = ("CycleStarted", "PolicyUpdated")
+STEPS = ("StepTaken", "ControllerUpdated", "BalanceAsserted", "EvaluationStepTaken")
+LANDMARKS = tuple(sorted(set(CLASSES) - set(STEPS)))
+"""Types of events of which a run has few, enough to tell how far it came."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """A run to be started or continued, and everything it needs from outside."""
+
+    run: str
+    plan: Plan
+    bars: Bars
+    store: EventStore
+    context: ContextSource
+    watcher: Watcher
+
+    @property
+    def run_stream(self) -> StreamName:
+        """The stream of the run."""
+        return StreamName(f"run-{self.run}")
+
+    @property
+    def model_stream(self) -> StreamName:
+        """The stream of its model."""
+        return StreamName(f"model-{self.plan.model}")
+
+
+def check_job(bars: Bars, plan: Plan) -> None:
+    """Raise what would make a run impossible, before anything is written."""
+    windows_of(bars, features(bars).warm_up, plan.programme)
+
+
+def run_stairway(job: Job) -> e.RunFinished:
+    """Run all cycles of a job, or those that are left, and return how it ended.
+
+    Everything is in the log before this returns. A job whose run is in the log already goes
+    on from the last captured state, without training any durable step twice.
+    """
+    torch.set_num_threads(1)
+    torch.use_deterministic_algorithms(mode=True)
+    past = list(job.store.read(stream=job.run_stream, types=LANDMARKS))
+    climber = _resumed(job, past) if past else _started(job)
+    try:
+        return _climb(climber)
+    except TrainingFailedError as error:
+        _report_failure(climber, error)
+        raise
+
+
+def _climb(climber: Climber) -> e.RunFinished:
+    for cycle in climber.plan.programme.cycles:
+        if cycle.number > climber.progress.decided:
+            _climb_cycle(climber, cycle)
+    served = climber.progress.served
+    finished = e.RunFinished(
+        cycles=climber.progress.decided,
+        promoted=climber.progress.promoted,
+        steps=climber.progress.steps,
+        parameters=served.parameters if served else states.parameter_digest(climber.learner),
+    )
+    climber.note(climber.run_stream, finished)
+    return finished
+
+
+def _climb_cycle(climber: Climber, cycle: Cycle) -> None:
+    """Try a cycle until an attempt does not diverge, then judge it; reject it otherwise."""
+    begun = climber.progress.attempt
+    first = begun if climber.progress.started else begun + 1
+    for attempt in range(first, climber.plan.programme.attempts + 1):
+        if climber.train(cycle, attempt):
+            judge(climber, cycle, attempt)
+            return
+    reject_diverged(climber, cycle, climber.plan.programme.attempts)
+
+
+def _started(job: Job) -> Climber:
+    """Record the start of a run and return it at the foot of the stairway."""
+    seen, regime = features(job.bars), regime_scores(job.bars)
+    windows = windows_of(job.bars, seen.warm_up, job.plan.programme)
+    tape = make_tape(job.bars, seen, regime, job.plan.trading)
+    climber = _climber(job, tape, windows, Journal(job.store, job.context))
+    stored = job.store.put_blob(states.pack(_feature_state(seen, regime)))
+    climber.note(job.run_stream, _start_event(job, windows, stored))
+    return climber
+
+
+def _start_event(job: Job, windows: Windows, stored: Digest) -> e.RunStarted:
+    return e.RunStarted(
+        model=job.plan.model,
+        seed=job.plan.seed,
+        data=job.bars.digest,
+        features=stored,
+        simulated=job.bars.simulated,
+        settings=job.plan.settings,
+        settings_digest=job.plan.settings_digest,
+        code_version=__version__,
+        code_digest=code_digest(),
+        libraries=libraries(),
+        machine=machine(),
+        windows=windows.by_name(),
+        warm_start=None,
+    )
+
+
+def _resumed(job: Job, past: Sequence[Record]) -> Climber:
+    """Return the run as it was at its last captured state, ready to go on."""
+    start = decoded(past[0])
+    assert isinstance(start, e.RunStarted)  # noqa: S101 - the first event of a run
+    if past[-1].type == "RunFinished":
+        raise TrainingFailedError(f"Run {job.run} is finished; start a new one.")
+    boundary = next((r for r in reversed(past) if r.type in BOUNDARIES), past[0])
+    progress = follow(map(decoded, _before(job, past, boundary.position)))
+    seen, regime = _stored_features(job.store, start.features)
+    tape = make_tape(job.bars, seen, regime, job.plan.trading)
+    journal = Journal(job.store, job.context, _after(job, boundary.position))
+    windows = Windows(**start.windows)
+    climber = _climber(job, tape, windows, journal)
+    climber.progress, climber.last_update = progress, boundary.position
+    _restore(climber)
+    resumed = e.RunResumed(
+        state=progress.state, position=boundary.position, reason="unfinished run"
+    )
+    Journal(job.store, job.context).write(job.run_stream, resumed)
+    return climber
+
+
+def _restore(climber: Climber) -> None:
+    """Give learner and lanes the last captured state, and divergence its reference."""
+    progress = climber.progress
+    if progress.state is None:
+        return
+    cycle = climber.plan.programme.cycles[progress.cycle - 1]
+    climber.set_up(cycle)
+    states.restore(climber.stored(progress.state), climber.learner, climber.lanes)
+    climber.use_learning_rate(cycle, progress.attempt)
+    origin = progress.served.state if progress.served else progress.initial
+    assert origin is not None  # noqa: S101 - some state is there
+    climber.reference = states.parameter_vector(climber.stored(origin), climber.learner)
+
+
+def _before(job: Job, past: Sequence[Record], position: Position) -> list[Record]:
+    """Return the records of the run and its model up to ``position``, in order."""
+    model = _of_model(job, Position(0), position)
+    own = (record for record in past if record.position <= position)
+    return list(heapq.merge(own, model, key=lambda record: record.position))
+
+
+def _after(job: Job, position: Position) -> dict[StreamName, Sequence[Record]]:
+    """Return what the run wrote after ``position``, by stream, except about resuming."""
+    own = job.store.read(stream=job.run_stream, after=position)
+    return {
+        job.run_stream: [r for r in own if r.type not in ("RunResumed", "RunFailed")],
+        job.model_stream: list(_of_model(job, position, None)),
+    }
+
+
+def _of_model(job: Job, after: Position, until: Position | None) -> list[Record]:
+    found = job.store.read(stream=job.model_stream, after=after, until=until)
+    return [record for record in found if record.correlation == job.run]
+
+
+def _climber(job: Job, tape: Tape, windows: Windows, journal: Journal) -> Climber:
+    plan, count = job.plan, len(job.bars.symbols)
+    seed = int(plan.generator("weights", 0).integers(2**31))
+    model = build_ppo(observation_space(count), action_space(count), plan.ppo, seed)
+    generators = (plan.generator(purpose, 0) for purpose in ("sampling", "shuffling"))
+    return Climber(
+        run=job.run,
+        plan=plan,
+        bars=job.bars,
+        tape=tape,
+        clock=Clock(job.bars.times),
+        windows=windows,
+        journal=journal,
+        watcher=job.watcher,
+        learner=Learner(model, plan.ppo, *generators),
+        lanes=make_lanes(plan, tape, windows, 0),
+    )
+
+
+def _feature_state(seen: Features, regime: Float64) -> State:
+    """Return features and regime scores as a blob's content: data, never computed again."""
+    scales = {name: real_text(value) for name, value in seen.scales.items()}
+    meta: dict[str, Any] = {
+        "names": list(seen.names),
+        "scales": scales,
+        "warm_up": seen.warm_up,
+    }
+    return State({"matrix": seen.matrix, "regime": regime}, meta)
+
+
+def _stored_features(store: EventStore, digest: Digest) -> tuple[Features, Float64]:
+    content = states.unpack(store.get_blob(digest))
+    meta: dict[str, Any] = dict(content.meta)
+    seen = Features(
+        matrix=content.arrays["matrix"],
+        names=tuple(meta["names"]),
+        scales={name: float(text) for name, text in meta["scales"].items()},
+        warm_up=meta["warm_up"],
+    )
+    return seen, content.arrays["regime"]
+
+
+def _report_failure(climber: Climber, error: TrainingFailedError) -> None:
+    progress = climber.progress
+    failed = e.RunFailed(reason=str(error), cycle=progress.cycle, step=progress.steps)
+    Journal(climber.journal.store, climber.journal.context).write(climber.run_stream, failed)

@@ -86,3 +86,102 @@ def _parents(nodes: Sequence[bytes]) -> list[bytes]:
     sha256 = _sha256
     pairs = zip(nodes[::2], nodes[1::2], strict=True)
     return [sha256(b"\x01" + left + right).digest() for left, right in pairs]
+
+
+Span = tuple[int, int]
+"""Leaves ``first <= index < last`` that hang together under one node."""
+
+
+def inclusion_spans(index: int, size: int) -> list[Span]:
+    """Return the subtrees whose roots prove leaf ``index`` (from 0) in a tree of ``size``.
+
+    They stand from the leaf up, as in RFC 6962, section 2.1.1.
+    """
+    if not 0 <= index < size:
+        raise ValueError(f"A tree of {size} leaves has no leaf {index}.")
+    spans, first, last = list[Span](), 0, size
+    while last - first > 1:
+        middle = first + _split(last - first)
+        if index < middle:
+            spans.append((middle, last))
+            last = middle
+        else:
+            spans.append((first, middle))
+            first = middle
+    return spans[::-1]
+
+
+def consistency_spans(old: int, new: int) -> list[Span]:
+    """Return the subtrees whose roots prove that a tree of ``new`` leaves extends ``old``.
+
+    In the order of RFC 6962, section 2.1.2.
+    """
+    if not 0 < old <= new:
+        raise ValueError(f"A tree of {new} leaves cannot extend one of {old}.")
+    spans, first, last, whole = list[Span](), 0, new, True
+    while last != old:
+        middle = first + _split(last - first)
+        if old <= middle:
+            spans.append((middle, last))
+            last = middle
+        else:
+            spans.append((first, middle))
+            first, whole = middle, False
+    if not whole:
+        spans.append((first, last))
+    return spans[::-1]
+
+
+def is_included(index: int, size: int, *, leaf: bytes, proof: Sequence[bytes], root: bytes) -> bool:
+    """Say whether ``proof`` shows ``leaf`` at ``index`` (from 0) (RFC 9162, section 2.1.3.2)."""
+    if not 0 <= index < size or not _are_hashes(leaf, root, *proof):
+        return False
+    here, last, node = index, size - 1, leaf
+    for sibling in proof:
+        if last == 0:
+            return False
+        if here & 1 or here == last:
+            node = node_hash(sibling, node)
+            while not here & 1 and here:
+                here, last = here >> 1, last >> 1
+        else:
+            node = node_hash(node, sibling)
+        here, last = here >> 1, last >> 1
+    return last == 0 and node == root
+
+
+def is_consistent(
+    old: int, new: int, *, old_root: bytes, new_root: bytes, proof: Sequence[bytes]
+) -> bool:
+    """Say whether ``proof`` shows the new tree to extend the old (RFC 9162, section 2.1.4.2)."""
+    if not 0 < old <= new or not _are_hashes(old_root, new_root, *proof):
+        return False
+    if old == new:
+        return not proof and old_root == new_root
+    path = [old_root, *proof] if old & (old - 1) == 0 else list(proof)
+    if not path:
+        return False
+    here, last = old - 1, new - 1
+    while here & 1:
+        here, last = here >> 1, last >> 1
+    older = newer = path[0]
+    for sibling in path[1:]:
+        if last == 0:
+            return False
+        if here & 1 or here == last:
+            older, newer = node_hash(sibling, older), node_hash(sibling, newer)
+            while not here & 1 and here:
+                here, last = here >> 1, last >> 1
+        else:
+            newer = node_hash(newer, sibling)
+        here, last = here >> 1, last >> 1
+    return last == 0 and older == old_root and newer == new_root
+
+
+def _split(size: int) -> int:
+    """Return the largest power of two below ``size``."""
+    return 1 << (size - 1).bit_length() - 1
+
+
+def _are_hashes(*hashes: bytes) -> bool:
+    return all(len(candidate) == HASH_SIZE for candidate in hashes)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
@@ -19,6 +20,9 @@ from stairways.core.values import Position
 from stairways.logs import Progress
 from stairways.settings import Given, Settings
 from stairways.store.contract import Context, EventStore
+
+if TYPE_CHECKING:
+    from stairways.service.plan import Plan
 
 
 @dataclass(slots=True)
@@ -73,6 +77,14 @@ class App:
         """The console for data on stdout; as wide as its content when it is not a terminal."""
         return Console(highlight=False, width=None if sys.stdout.isatty() else 100_000)
 
+    def plan(self) -> "Plan":
+        """Return what the settings of this program tell a new run to do."""
+        return _plan(self.settings)
+
+    def recorded_plan(self, recorded: Mapping[str, str], run: str) -> "Plan":
+        """Return what a run that is in the log was told to do."""
+        return _plan(settings.restored(recorded, f"run {run}", self.settings.log))
+
     def progress(self, title: str, total: int) -> AbstractContextManager[Progress]:
         """Show long work on stderr: a bar on a terminal, log lines elsewhere."""
         return logs.progress(self.console, title, total)
@@ -99,6 +111,22 @@ class App:
             append_id=secrets.token_hex(16),
             causation=causation,
         )
+
+
+def _plan(chosen: Settings) -> "Plan":
+    from stairways.service.plan import Plan  # noqa: PLC0415 - help must not pay for training
+
+    return Plan(
+        model=chosen.run.model,
+        seed=chosen.run.seed,
+        programme=chosen.stairway,
+        ppo=chosen.ppo,
+        trading=chosen.trading,
+        control=chosen.controller,
+        limits=chosen.gates,
+        settings=settings.flatten(chosen),
+        settings_digest=settings.digest(chosen),
+    )
 
 
 def _user() -> str:

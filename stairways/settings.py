@@ -39,6 +39,23 @@ UNRECORDED = ("log",)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RunSettings:
+    """What a run is called and where its chance comes from."""
+
+    model: str = "default"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", self.model):
+            raise ValueError(
+                f"model {self.model!r} must be letters, digits, dots, dashes and underscores, "
+                "64 at most"
+            )
+        if not 0 <= self.seed < 2**53:
+            raise ValueError(f"seed {self.seed} must be a whole number from 0 to 2**53 - 1")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LogSettings:
     """Where the event log is, and how the program talks to stderr while it works.
 
@@ -56,6 +73,7 @@ class Settings:
 
     trading: TradingRules = field(default_factory=TradingRules)
     controller: ControllerRules = field(default_factory=ControllerRules)
+    run: RunSettings = field(default_factory=RunSettings)
     stairway: Programme = field(default_factory=Programme)
     ppo: PpoRules = field(default_factory=PpoRules)
     gates: GateLimits = field(default_factory=GateLimits)

@@ -10,6 +10,9 @@ from stairways.errors import TrainingFailedError
 from stairways.store.contract import Appended, Context, Encoded, EventStore, Record
 
 ContextSource = Callable[[], Context]
+STEPS = ("StepTaken", "ControllerUpdated", "BalanceAsserted", "EvaluationStepTaken")
+LANDMARKS = tuple(sorted(set(codec.CLASSES) - set(STEPS)))
+"""Types of events of which a run has few, enough to tell how far it came."""
 
 
 def encoded(events: Iterable[Event]) -> list[Encoded]:

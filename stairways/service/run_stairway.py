@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from stairways import __version__
-from stairways.codec import CLASSES, real_text
+from stairways.codec import real_text
 from stairways.core import events as e
 from stairways.core.progress import follow
 from stairways.core.stairway import Cycle, Windows
@@ -19,7 +19,7 @@ from stairways.errors import TrainingFailedError
 from stairways.features import Features, features, regime_scores
 from stairways.market.bars import Bars, Float64
 from stairways.service.climb import Climber, Watcher, make_lanes
-from stairways.service.journal import ContextSource, Journal, decoded
+from stairways.service.journal import LANDMARKS, ContextSource, Journal, decoded
 from stairways.service.judge import judge, reject_diverged
 from stairways.service.plan import Plan, windows_of
 from stairways.service.surroundings import code_digest, libraries, machine
@@ -31,9 +31,6 @@ from stairways.training.recorder import Clock
 from stairways.training.state import State
 
 BOUNDARIES = ("CycleStarted", "PolicyUpdated")
-STEPS = ("StepTaken", "ControllerUpdated", "BalanceAsserted", "EvaluationStepTaken")
-LANDMARKS = tuple(sorted(set(CLASSES) - set(STEPS)))
-"""Types of events of which a run has few, enough to tell how far it came."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,8 +5,8 @@ import os
 import secrets
 import socket
 import sys
-from collections.abc import Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
@@ -17,12 +17,14 @@ from rich.console import Console
 
 from stairways import logs, settings
 from stairways.core.values import Position
+from stairways.errors import LogUnavailableError
 from stairways.logs import Progress
 from stairways.settings import Given, Settings
-from stairways.store.contract import Context, EventStore
+from stairways.store.contract import Context
 
 if TYPE_CHECKING:
     from stairways.service.plan import Plan
+    from stairways.store.sql import SqlStore
 
 
 @dataclass(slots=True)
@@ -66,11 +68,37 @@ class App:
         """The URL of the log without its password."""
         return settings.without_password(self.database_url)
 
-    def open_log(self) -> EventStore:
-        """Open the log; raises ``LogUnavailableError`` or ``SchemaMismatchError``."""
-        from stairways.store.opening import open_store  # noqa: PLC0415 - help must not pay for SQL
+    def open_log(self, *, make: bool = True) -> "SqlStore":
+        """Open the log; without ``make`` a SQLite file that is not there is not made.
 
-        return open_store(self.database_url)
+        Raises ``LogUnavailableError`` or ``SchemaMismatchError``.
+        """
+        from stairways.store import opening  # noqa: PLC0415 - help must not pay for SQL
+
+        if not make and self._missing_file():
+            raise LogUnavailableError(
+                f"There is no log at {self.shown_database}. Name it with --database-url, or "
+                "make one with `stairways init`."
+            )
+        return opening.open_sql_store(self.database_url, clock=self.clock)
+
+    @contextmanager
+    def log(self, *, make: bool = False) -> Iterator["SqlStore"]:
+        """Open the log, by default one that is there, and close it at the end."""
+        store = self.open_log(make=make)
+        try:
+            yield store
+        finally:
+            store.close()
+
+    def _missing_file(self) -> bool:
+        prefix, _, file = self.database_url.partition(":///")
+        path = file.partition("?")[0]
+        return (
+            prefix.startswith("sqlite")
+            and path not in ("", ":memory:")
+            and not Path(path).is_file()
+        )
 
     @cached_property
     def out(self) -> Console:

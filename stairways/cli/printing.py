@@ -7,8 +7,10 @@ spreadsheet formula that somebody put into a name or a reason does anything.
 import csv
 import io
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Literal
 
 import click
@@ -16,12 +18,32 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-Cell = str | int | float | bool | datetime | None
+Json = Mapping[str, "Json"] | Sequence["Json"] | str | int | float | bool | None
+Cell = Json | datetime | Decimal
 Row = Mapping[str, Cell]
 Form = Literal["table", "json", "csv"]
 Command = Callable[..., None]
 
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of rows: its key, and for people a title and a way to show a value."""
+
+    key: str
+    title: str = ""
+    show: Callable[[Cell], str] | None = None
+
+    @property
+    def heading(self) -> str:
+        """Return what stands above the column in a table."""
+        return self.title or self.key.replace("_", " ")
+
+    def shown(self, row: Row) -> str:
+        """Return the column's value in ``row`` for eyes."""
+        cell = row.get(self.key)
+        return cell_text(cell) if self.show is None or cell is None else self.show(cell)
 
 
 def form_options(command: Command) -> Command:
@@ -33,15 +55,17 @@ def form_options(command: Command) -> Command:
     )
 
 
-def print_rows(out: Console, rows: Sequence[Row], columns: Sequence[str], form: Form) -> None:
-    """Print ``rows`` to stdout; ``columns`` are the keys to show, in order."""
+def print_rows(out: Console, rows: Iterable[Row], columns: Sequence[Column], form: Form) -> None:
+    """Print ``rows`` to stdout. JSON and CSV are written while the rows come in."""
     match form:
         case "json":
-            print_json([{key: row.get(key) for key in columns} for row in rows])
+            for line in json_lines(rows, columns):
+                click.echo(line)
         case "csv":
-            click.echo(csv_text(rows, columns), nl=False)
+            for line in csv_lines(rows, columns):
+                click.echo(line, nl=False)
         case "table":
-            out.print(table(rows, columns))
+            out.print(table(list(rows), columns))
 
 
 def print_json(value: object) -> None:
@@ -49,23 +73,31 @@ def print_json(value: object) -> None:
     click.echo(json.dumps(value, indent=2, ensure_ascii=False, default=_plain))
 
 
-def csv_text(rows: Sequence[Row], columns: Sequence[str]) -> str:
-    """Return rows as CSV with a header; text that a spreadsheet would run is quoted."""
-    lines = [_csv_line(columns)]
-    lines.extend(_csv_line([_csv_cell(row.get(key)) for key in columns]) for row in rows)
-    return "".join(lines)
+def json_lines(rows: Iterable[Row], columns: Sequence[Column]) -> Iterator[str]:
+    """Yield the lines of a JSON array that has one object on each line."""
+    before = "["
+    for row in rows:
+        plain = {column.key: row.get(column.key) for column in columns}
+        yield before + json.dumps(plain, ensure_ascii=False, default=_plain)
+        before = ","
+    yield "]" if before == "," else "[]"
 
 
-def table(rows: Sequence[Row], columns: Sequence[str]) -> Table:
+def csv_lines(rows: Iterable[Row], columns: Sequence[Column]) -> Iterator[str]:
+    """Yield CSV with a header; text that a spreadsheet would run is quoted."""
+    yield _csv_line([column.key for column in columns])
+    for row in rows:
+        yield _csv_line([_csv_cell(row.get(column.key)) for column in columns])
+
+
+def table(rows: Sequence[Row], columns: Sequence[Column]) -> Table:
     """Return rows as a table; numbers stand to the right, nothing is cut off."""
     made = Table(box=None, pad_edge=False, header_style="bold")
-    for key in columns:
-        right = all(_is_number(row.get(key)) for row in rows) and bool(rows)
-        made.add_column(
-            key.replace("_", " "), justify="right" if right else "left", overflow="fold"
-        )
+    for column in columns:
+        side: Literal["left", "right"] = "right" if _is_numeric(rows, column) else "left"
+        made.add_column(column.heading, justify=side, overflow="fold")
     for row in rows:
-        made.add_row(*(Text(cell_text(row.get(key))) for key in columns))
+        made.add_row(*(Text(column.shown(row)) for column in columns))
     return made
 
 
@@ -78,6 +110,8 @@ def cell_text(cell: Cell) -> str:
             return "yes" if cell else "no"
         case float():
             return f"{cell:.6g}"
+        case Decimal():
+            return f"{cell:,.2f}"
         case datetime():
             return utc_text(cell)
         case str():
@@ -97,37 +131,53 @@ def utc_text(time: datetime) -> str:
     return moment.isoformat(sep=" ") + "Z"
 
 
-def percent(share: float | None, digits: int = 1) -> str | None:
+def percent(share: Cell) -> str:
     """Return a share as a percentage for eyes."""
-    return None if share is None else f"{share * 100:.{digits}f}%"
+    return f"{share * 100:.1f}%" if isinstance(share, int | float) else cell_text(share)
 
 
-def _is_number(cell: Cell) -> bool:
-    if isinstance(cell, str):
-        return cell.endswith("%")
-    return cell is None or (isinstance(cell, int | float) and not isinstance(cell, bool))
+def short(name: Cell) -> str:
+    """Return the beginning of a digest, enough to tell it from others by eye."""
+    return shown(str(name))[:12]
 
 
-def _csv_line(cells: Sequence[Cell]) -> str:
+def brief(time: Cell) -> str:
+    """Return a time in UTC to the second."""
+    return f"{time.astimezone(UTC):%Y-%m-%d %H:%M:%SZ}" if isinstance(time, datetime) else "-"
+
+
+def _is_numeric(rows: Sequence[Row], column: Column) -> bool:
+    cells = [row.get(column.key) for row in rows]
+    return any(cell is not None for cell in cells) and all(
+        cell is None or (isinstance(cell, int | float | Decimal) and not isinstance(cell, bool))
+        for cell in cells
+    )
+
+
+def _csv_line(cells: Sequence[object]) -> str:
     """Return one line; a carriage return is quoted only by a writer whose lines end in one."""
     written = io.StringIO()
     csv.writer(written, lineterminator="\r\n").writerow(cells)
     return written.getvalue().removesuffix("\r\n") + "\n"
 
 
-def _csv_cell(cell: Cell) -> Cell:
+def _csv_cell(cell: Cell) -> object:
     match cell:
         case bool():
             return "true" if cell else "false"
         case datetime():
             return _plain(cell)
+        case Mapping() | list() | tuple():
+            return json.dumps(cell, ensure_ascii=False)
         case str() if cell.startswith(FORMULA_STARTS):
             return f"'{cell}"
         case _:
             return cell
 
 
-def _plain(value: object) -> str:
+def _plain(value: object) -> str | float:
     if isinstance(value, datetime):
         return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    if isinstance(value, Decimal):
+        return float(value)
     raise TypeError(f"{type(value).__name__} has no JSON form.")

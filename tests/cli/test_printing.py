@@ -2,6 +2,7 @@ import csv
 import io
 import json
 from datetime import UTC, datetime, timedelta, timezone
+from decimal import Decimal
 
 import click
 import pytest
@@ -11,30 +12,37 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from stairways.cli import printing
-from stairways.cli.printing import Form, Row
+from stairways.cli.printing import Column, Form, Row
 
 NOON = datetime(2026, 1, 7, 14, 0, tzinfo=timezone(timedelta(hours=2)))
 
 
-def drawn(rows: list[Row], columns: list[str], width: int = 10_000) -> str:
+def drawn(rows: list[Row], *columns: Column, width: int = 10_000) -> str:
     written = io.StringIO()
     Console(file=written, width=width).print(printing.table(rows, columns))
     return written.getvalue()
 
 
+def as_csv(row: Row) -> str:
+    return "".join(printing.csv_lines([row], [Column(key) for key in row]))
+
+
 def test_json_keeps_numbers_numbers_and_times_in_utc(capsys: pytest.CaptureFixture[str]) -> None:
-    row: Row = {"n": -3, "x": 0.5, "at": NOON, "no": None, "yes": True}
+    row: Row = {"n": -3, "x": 0.5, "at": NOON, "no": None, "yes": True, "usd": Decimal("0.1")}
 
-    printing.print_rows(Console(), [row], list(row), "json")
+    printing.print_rows(Console(), [row, row], [Column(key) for key in row], "json")
 
-    assert json.loads(capsys.readouterr().out) == [
-        {"n": -3, "x": 0.5, "at": "2026-01-07T12:00:00Z", "no": None, "yes": True}
-    ]
+    first, second = json.loads(capsys.readouterr().out)
+    assert first == second == {**row, "at": "2026-01-07T12:00:00Z", "usd": 0.1}
+
+
+def test_json_of_no_rows_is_an_empty_array() -> None:
+    assert list(printing.json_lines([], [])) == ["[]"]
 
 
 @given(st.text())
 def test_csv_gives_text_back_and_never_a_formula(text: str) -> None:
-    written = printing.csv_text([{"text": text}], ["text"])
+    written = as_csv({"text": text})
 
     (cell,) = list(csv.reader(io.StringIO(written, newline="")))[1] or [""]
     assert cell in (text, f"'{text}")
@@ -42,19 +50,31 @@ def test_csv_gives_text_back_and_never_a_formula(text: str) -> None:
 
 
 def test_csv_leaves_negative_numbers_alone() -> None:
-    assert printing.csv_text([{"a": -1, "b": -0.5}], ["a", "b"]) == "a,b\n-1,-0.5\n"
+    row: Row = {"a": -1, "b": -0.5, "c": Decimal("-0.000001")}
+
+    assert as_csv(row) == "a,b,c\n-1,-0.5,-0.000001\n"
 
 
 def test_a_table_obeys_neither_markup_nor_terminal_escapes() -> None:
-    text = drawn([{"reason": "[red]x[/red] \x1b[2J\nend"}], ["reason"])
+    text = drawn([{"reason": "[red]x[/red] \x1b[2J\nend"}], Column("reason"))
 
     assert "[red]x[/red] \\x1b[2J\\nend" in text
 
 
 def test_a_narrow_table_cuts_nothing_off() -> None:
-    text = drawn([{"digest": "0123456789abcdef" * 4}], ["digest"], width=30)
+    text = drawn([{"digest": "0123456789abcdef" * 4}], Column("digest"), width=30)
 
     assert "".join(text.split()) == "digest" + "0123456789abcdef" * 4
+
+
+def test_money_is_shown_to_the_cent_and_shares_in_percent() -> None:
+    row: Row = {"equity": Decimal("1234567.894999"), "rate": 0.7449}
+
+    text = drawn([row], Column("equity"), Column("rate", "hold rate", printing.percent))
+
+    assert "1,234,567.89" in text
+    assert "hold rate" in text
+    assert "74.5%" in text
 
 
 def test_times_are_shown_in_utc() -> None:

@@ -1,0 +1,44 @@
+"""Runs by name: wherever a run is asked for, ``latest`` means the newest."""
+
+import difflib
+
+from stairways.core.values import StreamName
+from stairways.errors import NoSuchRunError
+from stairways.store.contract import EventStore
+
+LATEST = "latest"
+RUN_STREAM = "run-"
+NAMES_SHOWN = 5
+
+
+def run_names(store: EventStore) -> list[str]:
+    """Return the names of all runs, oldest first."""
+    return [stream.removeprefix(RUN_STREAM) for stream in store.streams(RUN_STREAM)]
+
+
+def find_run(store: EventStore, name: str) -> str:
+    """Return the run that ``name`` means: its name, its stream, or ``latest``.
+
+    Raises ``NoSuchRunError`` listing the newest names.
+    """
+    names = run_names(store)
+    if not names:
+        raise NoSuchRunError("The log holds no run yet; start one with `stairways train`.")
+    if name == LATEST:
+        return names[-1]
+    for known in (name, name.removeprefix(RUN_STREAM)):
+        if known in names:
+            return known
+    raise NoSuchRunError(f"There is no run {name}. {_hint(name, names)}")
+
+
+def run_stream(run: str) -> StreamName:
+    """Return the stream of a run's training facts."""
+    return StreamName(f"{RUN_STREAM}{run}")
+
+
+def _hint(name: str, names: list[str]) -> str:
+    near = difflib.get_close_matches(name, names, n=1)
+    if near:
+        return f"Did you mean {near[0]}?"
+    return f"The newest are: {', '.join(names[: -NAMES_SHOWN - 1 : -1])}."

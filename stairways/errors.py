@@ -54,3 +54,7 @@ class SpaceMismatchError(StairwaysError):
 
 class TrainingFailedError(StairwaysError):
     """Training cannot go on: a loss or a parameter is not a finite number."""
+
+
+class NoSuchDataError(StairwaysError):
+    """The log holds no bars of that name or digest."""

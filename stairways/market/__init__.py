@@ -8,18 +8,27 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from stairways.market.adjustment import Split
     from stairways.market.aligned import Aligned
     from stairways.market.bars import Bars, to_micros
     from stairways.market.canonical import decode_bars, encode_bars
     from stairways.market.findings import Finding
+    from stairways.market.loading import load_bars
+    from stairways.market.options import Options
+    from stairways.market.reader import Reading, read_file
     from stairways.market.simulation import simulate
 
 __all__ = [
     "Aligned",
     "Bars",
     "Finding",
+    "Options",
+    "Reading",
+    "Split",
     "decode_bars",
     "encode_bars",
+    "load_bars",
+    "read_file",
     "simulate",
     "to_micros",
 ]
@@ -28,8 +37,13 @@ _HOMES = {
     "Aligned": "aligned",
     "Bars": "bars",
     "Finding": "findings",
+    "Options": "options",
+    "Reading": "reader",
+    "Split": "adjustment",
     "decode_bars": "canonical",
     "encode_bars": "canonical",
+    "load_bars": "loading",
+    "read_file": "reader",
     "simulate": "simulation",
     "to_micros": "bars",
 }

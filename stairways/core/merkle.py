@@ -55,6 +55,20 @@ class Edge:
             rest >>= 1
         return Edge(self.size + len(leaves), tuple(reversed(new)))
 
+    def joined(self, right: "Edge") -> "Edge":
+        """Return the edge after a small tree stood behind this one.
+
+        ``size`` must be a multiple of a power of two that is at least ``right.size``, so
+        that the subtrees of ``right`` are subtrees of the whole.
+        """
+        size, hashes = self.size, list(self.hashes)
+        for node, width in zip(right.hashes, _widths(right.size), strict=True):
+            while size & width:
+                node, size, width = node_hash(hashes.pop(), node), size - width, width * 2
+            hashes.append(node)
+            size += width
+        return Edge(size, tuple(hashes))
+
     def root(self) -> bytes:
         """Return the root of the tree."""
         if not self.hashes:
@@ -80,6 +94,11 @@ def edge_from_bytes(size: int, content: bytes) -> Edge:
 def root_of(leaves: Iterable[bytes]) -> bytes:
     """Return the root over leaf hashes."""
     return Edge().extended(list(leaves)).root()
+
+
+def _widths(size: int) -> list[int]:
+    """Return the leaves under each hash of an edge, largest first."""
+    return [1 << bit for bit in reversed(range(size.bit_length())) if size >> bit & 1]
 
 
 def _parents(nodes: Sequence[bytes]) -> list[bytes]:

@@ -37,6 +37,10 @@ class Connection(Protocol):
         """Undo the transaction."""
         ...
 
+    def close(self) -> None:
+        """End the connection."""
+        ...
+
 
 class EventRow(NamedTuple):
     """A row of ``events``."""

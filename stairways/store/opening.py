@@ -5,7 +5,7 @@ A SQLite file is made and upgraded on first use. A PostgreSQL database is upgrad
 """
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -27,9 +27,22 @@ Clock = Callable[[], datetime]
 PATIENCE = 30.0
 """Seconds to wait for another writer, or for a database that went away."""
 
-_TRIGGERS = {
-    "sqlite": "SELECT name FROM sqlite_master WHERE type = 'trigger'",
-    "postgresql": "SELECT tgname FROM pg_trigger WHERE tgenabled = 'A'",
+TRIGGERS = {
+    "sqlite": (
+        "SELECT name FROM sqlite_master WHERE type = 'trigger'"
+        " AND instr(sql, 'RAISE(ABORT, ''the log is append-only: ' || tbl_name || ''')') > 0"
+    ),
+    "postgresql": (
+        "SELECT t.tgname FROM pg_trigger t JOIN pg_proc p ON p.oid = t.tgfoid"
+        " WHERE t.tgenabled = 'A'"
+        " AND starts_with(ltrim(p.prosrc), 'BEGIN RAISE EXCEPTION ''the log is append-only')"
+    ),
+}
+"""Queries for the names of the triggers that work, by kind of database."""
+
+_HEAD_GUARDS = {
+    "sqlite": {"head_refuse_delete", "head_refuse_shrink"},
+    "postgresql": {"head_refuse_change", "head_refuse_shrink"},
 }
 _REFUSED = {"sqlite": ("update", "delete"), "postgresql": ("change", "truncate")}
 
@@ -76,16 +89,17 @@ def upgrade(url: str) -> None:
         driver.engine.dispose()
 
 
-def driver_for(url: str, patience: float = PATIENCE) -> Driver:
+def driver_for(url: str, patience: float = PATIENCE, *, read_only: bool = False) -> Driver:
     """Return the driver for a database URL; raises ``LogUnavailableError`` for another URL."""
     parsed = _parse(url)
     if parsed.get_backend_name() == "sqlite":
         file = parsed.database
         if file and file != ":memory:" and not Path(file).absolute().parent.is_dir():
             raise LogUnavailableError(f"The folder of {file} does not exist. Make it first.")
-        return sqlite_driver(parsed.set(drivername="sqlite"), patience)
+        return sqlite_driver(parsed.set(drivername="sqlite"), patience, read_only=read_only)
     if parsed.get_backend_name() in ("postgresql", "postgres"):
-        return postgres_driver(parsed.set(drivername="postgresql+psycopg"), patience)
+        ours = parsed.set(drivername="postgresql+psycopg")
+        return postgres_driver(ours, patience, read_only=read_only)
     raise LogUnavailableError(
         f"A log is kept in sqlite:///file or postgresql://…, not in {parsed.drivername}://."
     )
@@ -168,14 +182,19 @@ def _refuse_foreign(driver: Driver) -> None:
 
 def _check_guards(driver: Driver) -> None:
     """Raise ``SchemaMismatchError`` if a trigger that protects the log is not there."""
-    wanted = {f"{table}_refuse_{what}" for table in APPEND_ONLY for what in _REFUSED[driver.name]}
     with driver.engine.connect() as connection:
-        present = set(connection.execute(text(_TRIGGERS[driver.name])).scalars())
-    if missing := sorted(wanted - present):
+        present = connection.execute(text(TRIGGERS[driver.name])).scalars().all()
+    if missing := missing_guards(driver.name, present):
         raise SchemaMismatchError(
             f"The log {_name(driver)} lacks the triggers that refuse changes: "
             f"{', '.join(missing)}. Somebody removed them; run `stairways verify` and find out why."
         )
+
+
+def missing_guards(kind: str, present: Iterable[str]) -> list[str]:
+    """Return the triggers that a database of that kind needs and that are not ``present``."""
+    wanted = {f"{table}_refuse_{what}" for table in APPEND_ONLY for what in _REFUSED[kind]}
+    return sorted((wanted | _HEAD_GUARDS[kind]) - set(present))
 
 
 def _known_revisions() -> set[str]:

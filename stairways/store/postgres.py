@@ -14,9 +14,9 @@ _COPY = "COPY events (position, type, schema, payload, leaf) FROM STDIN (FORMAT 
 _COLUMN_TYPES = ("int8", "text", "int4", "bytea", "bytea")
 
 
-def postgres_driver(url: URL, patience: float) -> Driver:
+def postgres_driver(url: URL, patience: float, *, read_only: bool = False) -> Driver:
     """Return the driver for a server; a writer waits ``patience`` seconds for its turn."""
-    engine = _engine(url, patience)
+    engine = _engine(url, patience, read_only=read_only)
 
     def explain(error: Exception) -> StairwaysError:
         return _explain(error, engine, patience)
@@ -33,12 +33,14 @@ def postgres_driver(url: URL, patience: float) -> Driver:
     )
 
 
-def _engine(url: URL, patience: float) -> Engine:
+def _engine(url: URL, patience: float, *, read_only: bool) -> Engine:
     engine = create_engine(url, connect_args={"connect_timeout": 10})
 
     @event.listens_for(engine, "connect")
     def prepare(connection: psycopg.Connection, _: object) -> None:
         connection.execute(f"SET lock_timeout = {int(patience * 1000)}")
+        if read_only:
+            connection.execute("SET default_transaction_read_only = on")
         connection.commit()
 
     return engine

@@ -1,8 +1,11 @@
 """SQLite as the log's database: one file, one writer at a time, durable at every commit."""
 
+import os
 import sqlite3
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any, cast
+from urllib.parse import quote
 
 from sqlalchemy import URL, Engine, create_engine, event
 
@@ -12,9 +15,9 @@ from stairways.store.driver import Connection, Driver, EventRow
 _INSERT = "INSERT INTO events (position, type, schema, payload, leaf) VALUES (?, ?, ?, ?, ?)"
 
 
-def sqlite_driver(url: URL, patience: float) -> Driver:
+def sqlite_driver(url: URL, patience: float, *, read_only: bool = False) -> Driver:
     """Return the driver for a file; a second writer waits ``patience`` seconds for the first."""
-    engine = _engine(url, patience)
+    engine = _reading_engine(url, patience) if read_only else _engine(url, patience)
 
     def explain(error: Exception) -> StairwaysError:
         return _explain(error, engine, patience)
@@ -49,6 +52,17 @@ def _engine(url: URL, patience: float) -> Engine:
         connection.exec_driver_sql("BEGIN IMMEDIATE")
 
     return engine
+
+
+def _reading_engine(url: URL, patience: float) -> Engine:
+    """Return an engine that changes nothing, also on a medium that cannot be written."""
+    file = Path(url.database or "").absolute()
+    if not file.is_file():
+        raise LogUnavailableError(f"There is no log {file}.")
+    still = not os.access(file.parent, os.W_OK) and not Path(f"{file}-wal").exists()
+    mode = "immutable=1" if still else "mode=ro"
+    reading = url.set(database=f"file:{quote(str(file))}?{mode}", query={"uri": "true"})
+    return create_engine(reading, connect_args={"timeout": patience, "isolation_level": None})
 
 
 def _lock_head(connection: Connection) -> tuple[int, bytes]:

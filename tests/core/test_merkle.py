@@ -64,6 +64,15 @@ def test_growing_the_edge_gives_the_root_by_definition(
     assert edge_from_bytes(edge.size, edge.to_bytes()) == edge
 
 
+@given(st.integers(0, 9), st.lists(st.binary(max_size=1).map(leaf_hash), max_size=8))
+def test_a_tree_may_be_made_of_trees_made_apart(blocks: int, rest: list[bytes]) -> None:
+    block = [leaf_hash(bytes([number])) for number in range(8)]
+    apart = Edge()
+    for _ in range(blocks):
+        apart = apart.joined(Edge().extended(block))
+    assert apart.joined(Edge().extended(rest)) == Edge().extended(block * blocks + rest)
+
+
 def test_an_edge_of_another_size_is_refused() -> None:
     with pytest.raises(ValueError, match="no edge"):
         edge_from_bytes(3, b"\x00" * 32)

@@ -120,6 +120,17 @@ def test_a_log_that_lost_a_guard_is_refused(database_url: str) -> None:
         open_store(database_url)
 
 
+def test_a_guard_that_guards_nothing_is_no_guard(new_log: Callable[[str], str]) -> None:
+    url = new_log("sqlite")
+    run_sql(
+        url,
+        "DROP TRIGGER head_refuse_shrink",
+        "CREATE TRIGGER head_refuse_shrink BEFORE UPDATE ON head BEGIN SELECT 1; END",
+    )
+    with pytest.raises(SchemaMismatchError, match="head_refuse_shrink"):
+        open_store(url)
+
+
 @pytest.mark.parametrize(
     ("url", "says"),
     [

@@ -1,0 +1,177 @@
+"""The tables of a log as they are, for an audit: read-only, nothing taken for granted.
+
+Rows may hold anything: other types than declared, NULL, text that is no UTF-8, or be missing.
+What a reader of the log could trust is for ``service.verify`` to find out.
+"""
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from types import TracebackType
+from typing import Any, NamedTuple, Self, cast
+
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+
+from stairways.errors import LogUnavailableError, SchemaMismatchError
+from stairways.store.driver import Connection, Driver, Row
+from stairways.store.opening import PATIENCE, TRIGGERS, driver_for, missing_guards
+from stairways.store.tables import NOT_BULK
+
+_PAGE = 4096
+_LANDMARKS = (
+    "SELECT position, type, payload FROM events WHERE position > ? AND position <= ?"
+    f" AND {NOT_BULK} ORDER BY position LIMIT ?"
+)
+
+
+class Bounds(NamedTuple):
+    """The head row and the ends of the tables, all seen at one moment."""
+
+    size: object
+    root: object
+    edge: object
+    first_event: object
+    last_event: object
+    first_append: object
+    last_append: object
+
+
+class RawAppend(NamedTuple):
+    """A row of ``appends`` as it is."""
+
+    first: Any
+    last: Any
+    stream: Any
+    version: Any
+    recorded_at: Any
+    actor: Any
+    correlation: Any
+    causation: Any
+    append_id: Any
+    root: Any
+
+
+class UnreadableRowsError(LogUnavailableError):
+    """The database itself cannot read rows that it should hold."""
+
+
+class RawLog:
+    """The rows of a log, read on one connection of its own. Use it as a context."""
+
+    def __init__(self, url: str, patience: float = PATIENCE) -> None:
+        self.url = url
+        self.driver: Driver = driver_for(url, patience, read_only=True)
+        self._connection: Connection | None = None
+
+    def __enter__(self) -> Self:
+        try:
+            pooled = self.driver.engine.raw_connection()
+        except self.driver.error as error:
+            raise self.driver.explain(error) from error
+        except DBAPIError as error:
+            raise LogUnavailableError(f"The log does not open: {error.orig}") from error
+        except SQLAlchemyError as error:
+            raise LogUnavailableError(f"The log does not open: {error}") from error
+        pooled.detach()
+        self._connection = pooled.driver_connection
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._connection is not None:
+            self._connection.close()
+        self.driver.engine.dispose()
+
+    def bounds(self) -> Bounds | None:
+        """Return head and ends as of one moment, or None if the head row is gone."""
+        rows = self.rows(
+            "SELECT size, root, edge,"
+            " (SELECT min(position) FROM events), (SELECT max(position) FROM events),"
+            " (SELECT min(first) FROM appends), (SELECT max(first) FROM appends)"
+            " FROM head WHERE id = 1"
+        )
+        return Bounds(*rows[0]) if rows else None
+
+    def streams(self) -> list[Row]:
+        """Return id and name of every stream."""
+        return self.rows("SELECT id, name FROM streams ORDER BY id")
+
+    def appends(self, until: int) -> Iterator[RawAppend]:
+        """Yield the rows of ``appends`` whose first position is at most ``until``, in order."""
+        seen = -(2**62)
+        while True:
+            rows = self.rows(
+                "SELECT first, last, stream, version, recorded_at, actor, correlation, causation,"
+                " append_id, root FROM appends WHERE first > ? AND first <= ?"
+                " ORDER BY first LIMIT ?",
+                (seen, until, _PAGE),
+            )
+            yield from map(RawAppend._make, rows)
+            if len(rows) < _PAGE:
+                return
+            seen = rows[-1][0]
+
+    def events(self, first: int, last: int) -> list[Row]:
+        """Return the rows of ``events`` from position ``first`` to ``last``."""
+        return self.rows(
+            "SELECT position, type, schema, payload, leaf FROM events"
+            " WHERE position BETWEEN ? AND ? ORDER BY position",
+            (first, last),
+        )
+
+    def landmarks(self, last: int) -> Iterator[Row]:
+        """Yield position, type and payload of all events but the most frequent types."""
+        seen: object = 0
+        while True:
+            rows = self.rows(_LANDMARKS, (seen, last, _PAGE))
+            yield from rows
+            if len(rows) < _PAGE:
+                return
+            seen = rows[-1][0]
+
+    def blobs(self) -> Iterator[Row]:
+        """Yield digest, size, encoding and content of every blob, one at a time."""
+        for (digest,) in self.rows("SELECT digest FROM blobs ORDER BY digest"):
+            yield from self.rows(
+                "SELECT digest, size, encoding, content FROM blobs WHERE digest = ?", (digest,)
+            )
+
+    def missing_guards(self) -> Sequence[str]:
+        """Return the names of triggers that should protect the log and are not there."""
+        present = self.rows(TRIGGERS[self.driver.name])
+        return missing_guards(self.driver.name, [name for (name,) in present])
+
+    def rows(self, statement: str, parameters: Sequence[object] = ()) -> list[Row]:
+        """Return the rows of a query; raises ``UnreadableRowsError`` if they are damaged."""
+        try:
+            return self._fetch(statement, parameters)
+        except self.driver.error as error:
+            if self.driver.is_lost(error):
+                raise self.driver.explain(error) from error
+            if "no such table" in str(error) or "does not exist" in str(error):
+                raise SchemaMismatchError(f"A table of the log is missing: {error}.") from error
+            raise UnreadableRowsError(str(error)) from error
+
+    def _fetch(self, statement: str, parameters: Sequence[object]) -> list[Row]:
+        connection = self._connection
+        assert connection is not None, "use RawLog as a context"  # noqa: S101 - a caller's slip
+        try:
+            return connection.execute(self.driver.sql(statement), parameters).fetchall()
+        except sqlite3.OperationalError as error:
+            if "UTF-8" not in str(error):
+                raise
+            return self._fetch_odd_text(statement, parameters)
+        finally:
+            connection.rollback()
+
+    def _fetch_odd_text(self, statement: str, parameters: Sequence[object]) -> list[Row]:
+        """Fetch rows with text that is no UTF-8, which becomes visible instead of an error."""
+        connection = cast("sqlite3.Connection", self._connection)
+        connection.text_factory = lambda content: content.decode(errors="backslashreplace")
+        try:
+            return connection.execute(statement, parameters).fetchall()
+        finally:
+            connection.text_factory = str

@@ -1,0 +1,67 @@
+"""Everything a ledger replay compares in one part of a run: records and bars in, findings out."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from stairways.core.ledger import TradingRules
+from stairways.core.replay import Finding, Profit, Threshold
+from stairways.core.replay_blame import settle
+from stairways.core.replay_books import Findings, Int64, Market, Part, Steps, chained
+from stairways.core.replay_claims import Assertions, compare_assertions
+from stairways.core.replay_ends import compare_ends, profits
+
+STEP_QUANTITIES = 9
+"""Compared values of a step: step, lane, bar, time, interest, borrow, cash, equity, ends."""
+
+SYMBOL_QUANTITIES = 6
+"""Compared values by symbol: shares, price, cost, clipped, position, lots."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Checked:
+    """What the comparison of one part gave.
+
+    ``believed`` are its steps without the faults, lane by lane; ``numbers`` the step numbers
+    in log order; ``quantities`` how many stored values were compared.
+    """
+
+    findings: list[Finding]
+    profit: Profit
+    believed: Steps
+    numbers: Int64
+    last_step: int
+    quantities: int
+
+
+def check_part(
+    steps: Steps,
+    asserted: Assertions,
+    *,
+    market: Market,
+    rules: TradingRules,
+    part: Part,
+    threshold: Threshold,
+) -> Checked:
+    """Compare every recorded quantity of a part with what it should be."""
+    findings = Findings(part, market.symbols, [])
+    chain = chained(steps, part, rules, findings)
+    believed = settle(chain, market, rules, threshold, findings)
+    ends = compare_ends(chain, believed, rules, findings)
+    claims = Findings(replace(part, type="BalanceAsserted"), market.symbols, findings.found)
+    compare_assertions(asserted, chain, believed, ends, claims)
+    recorded, replayed = profits(chain, believed, market, rules)
+    profit = Profit(
+        part=part.name,
+        cycle=part.cycle,
+        attempt=part.attempt,
+        position=part.position,
+        recorded=recorded,
+        replayed=replayed,
+    )
+    by_step = STEP_QUANTITIES + SYMBOL_QUANTITIES * len(market.symbols)
+    by_balance = len(asserted) * (4 + len(market.symbols))
+    last_step = int(chain.numbers.max(initial=part.first_step - 1))
+    quantities = len(steps) * by_step + by_balance
+    numbers = chain.numbers[np.argsort(believed.at, kind="stable")]
+    return Checked(findings.found, profit, believed, numbers, last_step, quantities)

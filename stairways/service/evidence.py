@@ -9,6 +9,7 @@ from stairways.env.lanes import Lanes
 from stairways.env.tape import tape_of
 from stairways.market.bars import Bars
 from stairways.service.climb import Climber
+from stairways.service.replay import evaluation_findings
 from stairways.training.calibration import Calibration
 from stairways.training.evaluator import Course, act, score
 from stairways.training.learner import Int64
@@ -82,4 +83,4 @@ def _differing_steps(here: Lanes, there: Lanes) -> int:
 
 def replay_findings(climber: Climber, result: EvaluationFinished) -> int:
     """Return the findings of a ledger replay of the candidate's evaluation."""
-    return 0
+    return evaluation_findings(climber.journal.store, climber.run, *result.evidence)

@@ -15,7 +15,7 @@ from stairways.core.stairway import Cycle, Windows
 from stairways.core.values import Digest, Position, StreamName
 from stairways.env.spaces import action_space, observation_space
 from stairways.env.tape import Tape, make_tape
-from stairways.errors import TrainingFailedError
+from stairways.errors import SettingsError, TrainingFailedError
 from stairways.features import Features, features, regime_scores
 from stairways.market.bars import Bars, Float64
 from stairways.service.climb import Climber, Watcher, make_lanes
@@ -138,6 +138,7 @@ def _resumed(job: Job, past: Sequence[Record]) -> Climber:
     assert isinstance(start, e.RunStarted)  # noqa: S101 - the first event of a run
     if past[-1].type == "RunFinished":
         raise TrainingFailedError(f"Run {job.run} is finished; start a new one.")
+    _check_same(start, job)
     boundary = next((r for r in reversed(past) if r.type in BOUNDARIES), past[0])
     progress = follow(map(decoded, _before(job, past, boundary.position)))
     seen, regime = _stored_features(job.store, start.features)
@@ -152,6 +153,18 @@ def _resumed(job: Job, past: Sequence[Record]) -> Climber:
     )
     Journal(job.store, job.context).write(job.run_stream, resumed)
     return climber
+
+
+def _check_same(start: e.RunStarted, job: Job) -> None:
+    """Refuse to go on with a run under other settings or on other bars than it began with."""
+    if start.settings_digest != job.plan.settings_digest:
+        changed = [k for k, v in start.settings.items() if job.plan.settings.get(k) != v]
+        raise SettingsError(
+            f"Run {job.run} began with other settings ({', '.join(changed) or 'an older set'}); "
+            "go on with its own, or start a new run."
+        )
+    if start.data != job.bars.digest:
+        raise SettingsError(f"Run {job.run} began on other bars; go on with its own.")
 
 
 def _restore(climber: Climber) -> None:

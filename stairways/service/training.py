@@ -2,44 +2,36 @@
 
 from stairways.core import events as e
 from stairways.core.projections import RunSummary, run_summary
-from stairways.core.values import Digest, Position, StreamName
+from stairways.core.values import Position, StreamName
 from stairways.errors import NoSuchRunError
-from stairways.market.bars import Bars
-from stairways.market.canonical import decode_bars
 from stairways.service.journal import LANDMARKS, decoded
+from stairways.service.runs import RUN_STREAM, run_stream
 from stairways.store.contract import EventStore, Record
-
-RUN = "run-"
 
 
 def unfinished_run(store: EventStore) -> str | None:
     """Return the newest run that has neither finished nor failed; None if there is none."""
-    for stream in reversed(store.streams(RUN)):
+    for stream in reversed(store.streams(RUN_STREAM)):
         ended = store.read(stream=stream, types=("RunFinished", "RunFailed"), limit=1)
         if next(iter(ended), None) is None:
-            return stream.removeprefix(RUN)
+            return stream.removeprefix(RUN_STREAM)
     return None
 
 
 def start_of(store: EventStore, run: str) -> e.RunStarted:
     """Return the first event of a run; raises ``NoSuchRunError`` if there is no such run."""
-    first = next(iter(store.read(stream=StreamName(RUN + run), types=("RunStarted",), limit=1)), None)
-    if first is None:
-        raise NoSuchRunError(f"The log has no run {run}; `stairways audit runs` lists them.")
-    event = decoded(first)
-    assert isinstance(event, e.RunStarted)  # noqa: S101 - the type was asked for
-    return event
-
-
-def registered_bars(store: EventStore, digest: Digest) -> Bars:
-    """Return bars from the log's blobs."""
-    return decode_bars(store.get_blob(digest))
+    stream = run_stream(run)
+    for first in store.read(stream=stream, types=("RunStarted",), limit=1):
+        event = decoded(first)
+        assert isinstance(event, e.RunStarted)  # noqa: S101 - the type was asked for
+        return event
+    raise NoSuchRunError(f"The log has no run {run}; `stairways audit runs` lists them.")
 
 
 def summary_of(store: EventStore, run: str) -> RunSummary:
     """Return how a run went, folded from its own events and those of its model."""
     model = StreamName(f"model-{start_of(store, run).model}")
-    own = store.read(stream=StreamName(RUN + run), types=LANDMARKS)
+    own = store.read(stream=run_stream(run), types=LANDMARKS)
     decided = (r for r in store.read(stream=model) if r.correlation == run)
     records = sorted([*own, *decided], key=_position)
     return run_summary(map(decoded, records))

@@ -37,9 +37,13 @@ class Calibration:
 
 
 def decided(logits: torch.Tensor, target: float) -> Calibration:
-    """Calibrate a policy that takes its best action, on ``(n, g, k)`` logits."""
+    """Calibrate a policy that takes its best action, on ``(n, g, k)`` logits.
+
+    The base margin is the order statistic whose share of all n is nearest to the target.
+    """
     behind = _per_symbol(logits, _best_other).max(dim=1).values
-    base = torch.quantile(behind, target, interpolation="higher").item()
+    held = max(1, round(target * len(behind)))
+    base = behind.kthvalue(held).values.item()
     return Calibration(base, behind.std().item())
 
 

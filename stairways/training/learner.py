@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import torch
+from gymnasium.spaces import Discrete
 from stable_baselines3 import PPO
 from stable_baselines3.common.buffers import RolloutBuffer
 from stable_baselines3.common.utils import explained_variance
@@ -189,7 +190,8 @@ class Learner:
         returns: torch.Tensor,
     ) -> tuple[float, ...]:
         """Take one optimiser step on PPO's clipped objective (Schulman et al. 2017)."""
-        actions = choices.long() if choices.shape[1] > 1 else choices.long().flatten()
+        discrete = isinstance(self.model.action_space, Discrete)  # whose actions SB3 wants flat
+        actions = choices.long().flatten() if discrete else choices.long()
         values, taken, entropy = self.policy.evaluate_actions(observations, actions)
         assert entropy is not None  # noqa: S101 - categorical distributions know theirs
         normal = (advantages - advantages.mean()) / (advantages.std() + 1e-8)

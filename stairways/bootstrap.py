@@ -122,7 +122,7 @@ class App:
         return datetime.now(tz=UTC)
 
     def new_id(self) -> str:
-        """Return a name that no other run or append has: the day and four random letters."""
+        """Return a name that no other run or append has: the day and six random letters."""
         letters = "".join(secrets.choice("abcdefghjkmnpqrstuvwxyz23456789") for _ in range(6))
         return f"{self.clock():%Y%m%d}-{letters}"
 

@@ -48,6 +48,10 @@ class NoSuchRunError(StairwaysError):
     """The log holds no run of that name."""
 
 
+class NoSuchEventError(StairwaysError):
+    """The log holds no event at that position, or none of that cycle."""
+
+
 class SpaceMismatchError(StairwaysError):
     """A model has another observation or action space than the environment."""
 

@@ -18,8 +18,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-Json = Mapping[str, "Json"] | Sequence["Json"] | str | int | float | bool | None
-Cell = Json | datetime | Decimal
+Cell = (
+    Mapping[str, "Cell"] | Sequence["Cell"] | datetime | Decimal | str | int | float | bool | None
+)
 Row = Mapping[str, Cell]
 Form = Literal["table", "json", "csv"]
 Command = Callable[..., None]
@@ -55,8 +56,9 @@ def form_options(command: Command) -> Command:
     )
 
 
-def print_rows(out: Console, rows: Iterable[Row], columns: Sequence[Column], form: Form) -> None:
+def print_rows(out: Console, rows: Iterable[Row], keys: Sequence[Column | str], form: Form) -> None:
     """Print ``rows`` to stdout. JSON and CSV are written while the rows come in."""
+    columns = [Column(key) if isinstance(key, str) else key for key in keys]
     match form:
         case "json":
             for line in json_lines(rows, columns):
@@ -116,6 +118,10 @@ def cell_text(cell: Cell) -> str:
             return utc_text(cell)
         case str():
             return shown(cell)
+        case list() | tuple():
+            return " ".join(map(cell_text, cell))
+        case Mapping():
+            return shown(json.dumps(cell, ensure_ascii=False, default=_plain))
         case _:
             return str(cell)
 
@@ -168,7 +174,7 @@ def _csv_cell(cell: Cell) -> object:
         case datetime():
             return _plain(cell)
         case Mapping() | list() | tuple():
-            return json.dumps(cell, ensure_ascii=False)
+            return json.dumps(cell, ensure_ascii=False, default=_plain)
         case str() if cell.startswith(FORMULA_STARTS):
             return f"'{cell}"
         case _:

@@ -1,0 +1,161 @@
+"""Which columns people see of runs, cycles, gates, events and steps, and which programs get."""
+
+from dataclasses import fields
+
+from stairways.cli.printing import Cell, Column, brief, cell_text, percent, shown
+from stairways.core import events as e
+
+DETAIL_WIDTH = 72
+STREAM_WIDTH = 24
+
+
+def gist(said: Cell) -> str:
+    """Return the beginning of a payload in one line."""
+    if not isinstance(said, dict):
+        return shown(str(said))[:DETAIL_WIDTH]
+    text = " ".join(f"{key}={cell_text(cell)}" for key, cell in said.items())
+    return text if len(text) <= DETAIL_WIDTH else f"{text[: DETAIL_WIDTH - 1]}…"
+
+
+def _signed(share: Cell) -> str:
+    return f"{share:+.2%}" if isinstance(share, float) else cell_text(share)
+
+
+def _distance(share: Cell) -> str:
+    return f"{share:.4f}" if isinstance(share, float) else cell_text(share)
+
+
+def _stream(name: Cell) -> str:
+    return shown(str(name))[:STREAM_WIDTH]
+
+
+RUNS = (
+    "run",
+    Column("started_at", "started", brief),
+    "status",
+    "model",
+    "symbols",
+    "steps",
+    "updates",
+    "promoted",
+    "rollbacks",
+    "seed",
+)
+ALL_OF_RUNS = (
+    *RUNS,
+    "resumed",
+    "simulated",
+    "data",
+    "code_version",
+    "settings_digest",
+    "parameters",
+    "reason",
+    "last_at",
+    "first_position",
+    "last_position",
+)
+CYCLES = (
+    Column("name", "cycle"),
+    Column("attempt", "try"),
+    Column("target", "target", percent),
+    Column("hold_rate", "hold rate", percent),
+    Column("effectiveness", "effectiveness", percent),
+    Column("profit", "return", _signed),
+    Column("drawdown", "drawdown", percent),
+    Column("divergence", "divergence", _distance),
+    "verdict",
+    Column("reason", "why"),
+)
+"""The table that a run ends with; hold rate to drawdown are those on validation bars."""
+
+ALL_OF_CYCLES = (
+    "run",
+    "cycle",
+    "attempt",
+    "name",
+    "target",
+    "learning_rate",
+    "hold_rate",
+    "training_hold_rate",
+    "effectiveness",
+    "performance",
+    "profit",
+    "drawdown",
+    "divergence",
+    "verdict",
+    "failed",
+    "reason",
+    "overridden_by",
+    "decisions",
+    "trades",
+    "win_rate",
+    "trades_per_day",
+    "sharpe",
+    "updates",
+    "parent",
+    "parameters",
+)
+GATES = (
+    "cycle",
+    Column("attempt", "try"),
+    "gate",
+    "value",
+    "threshold",
+    "passed",
+    "blocking",
+    "reason",
+    "evidence",
+    "position",
+)
+EVENTS = (
+    "position",
+    Column("recorded_at", "recorded", brief),
+    Column("stream", "stream", _stream),
+    "type",
+    "actor",
+    Column("payload", "says", gist),
+)
+ALL_OF_EVENTS = (
+    "position",
+    "recorded_at",
+    "stream",
+    "version",
+    "type",
+    "schema",
+    "actor",
+    "correlation",
+    "causation",
+    "append_id",
+    "leaf",
+    "payload",
+)
+STEPS = (
+    "position",
+    "step",
+    "lane",
+    "bar_time",
+    "action",
+    "shares",
+    "prices",
+    "costs",
+    "cash",
+    "positions",
+    "equity",
+    "reward",
+    "hold_rate",
+    "target",
+    "fast",
+    "slow",
+    "bonus",
+    "margin",
+)
+
+ALL_OF_STEPS = tuple(
+    dict.fromkeys(
+        (
+            "position",
+            *(one.name for kind in (e.StepTaken, e.ControllerUpdated) for one in fields(kind)),
+        )
+    )
+)
+ALL_OF_VALIDATION_STEPS = ("position", *(one.name for one in fields(e.EvaluationStepTaken)))

@@ -1,0 +1,227 @@
+"""What an auditor asks the log. Every answer is complete or an error; times are UTC.
+
+Runs, cycles and gates come from the read models, which are brought up to date first. Events,
+steps and single records come from the log itself.
+"""
+
+import heapq
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+import orjson
+
+from stairways.core.merkle import leaf_hash
+from stairways.core.values import MICROS_PER_DOLLAR, Position, StreamName
+from stairways.errors import NoSuchEventError, UnknownEventError
+from stairways.readmodels import queries
+from stairways.readmodels.projector import Projector
+from stairways.readmodels.rows import to_time
+from stairways.service.runs import RUN_STREAM, run_stream
+from stairways.store.contract import START, Record
+from stairways.store.records import record_bytes
+from stairways.store.sql import SqlStore
+
+Row = dict[str, Any]
+
+MONEY = frozenset({"prices", "costs", "interest", "borrow", "cash", "equity"})
+ORDERS = ("sell", "hold", "buy")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filter:
+    """Which events are wanted; what is left at its default restricts nothing."""
+
+    run: str | None = None
+    cycle: int | None = None
+    stream: str | None = None
+    types: tuple[str, ...] = ()
+    actor: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    after: Position = START
+    to: Position | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """One record of the log in full, and whether its stored hash is the hash of its bytes."""
+
+    record: Record
+    content: bytes  # canonical JSON of the whole record; its RFC 6962 leaf hash is in the log
+    computed: bytes
+
+    @property
+    def intact(self) -> bool:
+        """Say whether the record is what was hashed when it was written."""
+        return self.computed == self.record.leaf
+
+
+def runs(store: SqlStore) -> list[Row]:
+    """Return all runs, newest first, with the symbols of their bars."""
+    Projector(store).catch_up()
+    symbols = {row["digest"]: row["symbols"] for row in queries.data_sets(store)}
+    found = reversed(queries.runs(store))
+    return [{**_timed(row), "symbols": symbols.get(row["data"], "")} for row in found]
+
+
+def cycles(store: SqlStore, run: str) -> list[Row]:
+    """Return every attempt at a cycle of a run, in order."""
+    Projector(store).catch_up()
+    return queries.cycles(store, run)
+
+
+def gates(store: SqlStore, run: str, cycle: int | None = None) -> list[Row]:
+    """Return every gate decision of a run, or of one of its cycles, in order."""
+    Projector(store).catch_up()
+    found = queries.gates(store, run)
+    return [_timed(row) for row in found if cycle in (None, row["cycle"])]
+
+
+def events(store: SqlStore, wanted: Filter) -> Iterator[Record]:
+    """Yield the records that pass the filter, in the order of the log, at constant memory."""
+    found = _of_run(store, wanted, *_range(store, wanted)) if wanted.run else _of_log(store, wanted)
+    return (record for record in found if _passes(record, wanted))
+
+
+def steps(
+    store: SqlStore, run: str, cycle: int | None = None, *, validation: bool = False
+) -> Iterator[Row]:
+    """Yield every step of a run with what the controller made of it, money in dollars.
+
+    Training steps by default, with ``validation`` those on validation bars.
+    """
+    first, last = _range(store, Filter(run=run, cycle=cycle))
+    types = ("EvaluationStepTaken",) if validation else ("StepTaken", "ControllerUpdated")
+    records = store.read(stream=run_stream(run), types=types, after=first, until=last)
+    return map(_step_row, records) if validation else _with_controller(records)
+
+
+def show(store: SqlStore, position: Position) -> Shown:
+    """Return one record; raises ``NoSuchEventError`` if the log does not reach so far."""
+    record = None
+    if position >= 1:
+        record = next(store.read(after=Position(position - 1), until=position, limit=1), None)
+    if record is None:
+        raise NoSuchEventError(
+            f"There is no position {position}; the log holds 1 to {store.head().size}."
+        )
+    content = record_bytes(record)
+    return Shown(record, content, leaf_hash(content))
+
+
+def payload(record: Record) -> Any:  # noqa: ANN401 - any JSON
+    """Return what an event says, as JSON; text that is no JSON is returned as it is."""
+    try:
+        return orjson.loads(record.payload)
+    except ValueError:
+        return record.payload.decode(errors="backslashreplace")
+
+
+def _timed(row: Row) -> Row:
+    """Return a row with its times as such."""
+    return {key: to_time(cell) if key.endswith("_at") else cell for key, cell in row.items()}
+
+
+def _range(store: SqlStore, wanted: Filter) -> tuple[Position, Position | None]:
+    """Return after which and up to which position events can be wanted."""
+    if wanted.run is None or wanted.cycle is None:
+        return wanted.after, wanted.to
+    starts = list(store.read(stream=run_stream(wanted.run), types=("CycleStarted",)))
+    own = [i for i, record in enumerate(starts) if _cycle_of(record) == wanted.cycle]
+    if not own:
+        raise NoSuchEventError(f"Run {wanted.run} has no cycle {wanted.cycle} so far.")
+    following = starts[own[-1] + 1].position if own[-1] + 1 < len(starts) else None
+    end = store.head().size if following is None else following - 1
+    last = end if wanted.to is None else min(end, wanted.to)
+    return Position(max(wanted.after, starts[own[0]].position - 1)), Position(last)
+
+
+def _cycle_of(record: Record) -> object:
+    said = payload(record)
+    return said.get("cycle") if isinstance(said, dict) else None
+
+
+def _of_log(store: SqlStore, wanted: Filter) -> Iterator[Record]:
+    stream = None if wanted.stream is None else StreamName(wanted.stream)
+    return store.read(stream=stream, types=wanted.types, after=wanted.after, until=wanted.to)
+
+
+def _of_run(
+    store: SqlStore, wanted: Filter, first: Position, last: Position | None
+) -> Iterable[Record]:
+    """Yield a run's own records and those that other streams hold on its behalf, in order."""
+    run = wanted.run or ""
+    own = run_stream(run)
+    others = [s for s in store.streams() if not s.startswith(RUN_STREAM)]
+    reads = [
+        store.read(stream=stream, types=wanted.types, after=first, until=last)
+        for stream in (own, *others)
+        if wanted.stream in (None, stream)
+    ]
+    merged = heapq.merge(*reads, key=lambda record: record.position)
+    named = b'"run":' + orjson.dumps(run)
+    return (
+        record
+        for record in merged
+        if record.stream == own or record.correlation == run or named in record.payload
+    )
+
+
+def _passes(record: Record, wanted: Filter) -> bool:
+    return (
+        (wanted.actor is None or record.actor == wanted.actor)
+        and (wanted.since is None or record.recorded_at >= wanted.since)
+        and (wanted.until is None or record.recorded_at < wanted.until)
+    )
+
+
+def _with_controller(records: Iterable[Record]) -> Iterator[Row]:
+    """Yield training steps in order, each with the controller's update of the same step.
+
+    The two events of one step stand in one rollout, in any order.
+    """
+    waiting: dict[int, Row] = {}
+    for record in records:
+        row = _step_row(record)
+        other = waiting.pop(row["step"], None)
+        if other is None:
+            waiting[row["step"]] = row
+        else:
+            step, controller = (row, other) if record.type == "StepTaken" else (other, row)
+            yield {**controller, **step}
+    yield from waiting.values()
+
+
+def _step_row(record: Record) -> Row:
+    """Return what a step or controller event says, money in dollars and actions in words."""
+    try:
+        fields = orjson.loads(record.payload)
+        row = {name: _value(name, cell) for name, cell in fields.items()}
+        if "action" in row:
+            row["action"] = " ".join(action_words(row["action"], len(row["shares"])))
+        return {"position": record.position, "step": row.pop("step"), **row}
+    except (AttributeError, KeyError, TypeError, ValueError, ArithmeticError) as error:
+        raise UnknownEventError(
+            f"Position {record.position} is no {record.type}; run `stairways verify`."
+        ) from error
+
+
+def action_words(action: int, symbols: int) -> list[str]:
+    """Return what an action orders for each symbol, first symbol highest in base 3."""
+    digits = (action // 3**place % 3 for place in reversed(range(symbols)))
+    return [ORDERS[digit] for digit in digits]
+
+
+def _value(name: str, cell: Any) -> Any:  # noqa: ANN401 - any JSON
+    if name in MONEY:
+        return [_dollars(one) for one in cell] if isinstance(cell, list) else _dollars(cell)
+    if name == "bar_time":
+        return datetime.fromisoformat(cell)
+    return float(cell) if isinstance(cell, str) else cell
+
+
+def _dollars(micros: int) -> Decimal:
+    return Decimal(micros) / MICROS_PER_DOLLAR

@@ -1,0 +1,184 @@
+"""``stairways train``: the main job."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import click
+import structlog
+
+from stairways.cli.columns import CYCLES
+from stairways.cli.printing import print_json, print_rows
+from stairways.core.projections import RunSummary
+
+if TYPE_CHECKING:
+    from stairways.bootstrap import App
+    from stairways.core import events as e
+    from stairways.core.gate import Verdict
+    from stairways.core.progress import Progress
+    from stairways.core.stairway import Cycle
+    from stairways.logs import Progress as Bar
+    from stairways.service.plan import Plan
+    from stairways.service.run_stairway import Job
+    from stairways.store.contract import EventStore
+
+
+@click.command()
+@click.option(
+    "--bars",
+    multiple=True,
+    metavar="[SYMBOL=]FILE",
+    help="A file of bars; once for each file. Several files of one symbol continue each other.",
+)
+@click.option(
+    "--symbol", "symbols", multiple=True, help="Take only this symbol, in this order; repeatable."
+)
+@click.option(
+    "--adjustment",
+    type=click.Choice(["raw", "splits", "splits+dividends"]),
+    default="splits",
+    show_default=True,
+    help="What the prices in the files are adjusted for.",
+)
+@click.option("--timezone", metavar="ZONE", help="Of time stamps without an offset.")
+@click.option("--from", "first", metavar="DATE", help="First session to use.")
+@click.option("--until", "last", metavar="DATE", help="Last session to use.")
+@click.option("--model", metavar="NAME", help="Name of the model [default: default].")
+@click.option("--seed", metavar="N", help="Seed of all chance in the run [default: 0].")
+@click.option("--json", "as_json", is_flag=True, help="Print the run's summary as JSON.")
+@click.pass_obj
+def command(  # noqa: PLR0917 - click passes by name
+    app: "App",
+    bars: Sequence[str],
+    symbols: Sequence[str],
+    adjustment: str,
+    timezone: str | None,
+    first: str | None,
+    last: str | None,
+    model: str | None,
+    seed: str | None,
+    as_json: bool,  # noqa: FBT001 - a flag of the command line
+) -> None:
+    """Train the stairway on bars, recording every step, and judge each cycle.
+
+    Without --bars it goes on with the newest unfinished run. Interrupt it at any time; nothing
+    that was committed is lost or trained twice.
+    """
+    for name, value in (("run.model", model), ("run.seed", seed)):
+        if value is not None:
+            app.flags.give(name, value, f"--{name.partition('.')[2]}")
+    declared = {"adjustment": adjustment, "timezone": timezone, "first": first, "last": last}
+    job, store = _new_job(app, bars, symbols, declared) if bars else _unfinished_job(app)
+    try:
+        summary = train(app, job)
+    finally:
+        store.close()
+    print_summary(app, job.run, summary, as_json=as_json)
+
+
+def train(app: "App", job: "Job") -> RunSummary:
+    """Run a job to its end behind a progress bar and return its summary from the log."""
+    from stairways.service.run_stairway import run_stairway  # noqa: PLC0415 - torch is slow to load
+    from stairways.service.training import summary_of  # noqa: PLC0415 - as above
+
+    plan = job.plan
+    total = plan.programme.steps_per_cycle * len(plan.programme.cycles)
+    with app.progress(f"run {job.run}", total) as bar:
+        job.watcher.show(bar)  # type: ignore[attr-defined] # made below
+        run_stairway(job)
+    return summary_of(job.store, job.run)
+
+
+def print_summary(app: "App", run: str, summary: RunSummary, *, as_json: bool) -> None:
+    """Print how a run went: one row an attempt, then one sentence."""
+    if as_json:
+        print_json({"run": run, **asdict(summary)})
+        return
+    print_rows(app.out, [asdict(cycle) for cycle in summary.cycles], CYCLES, "table")
+    app.out.print(
+        f"\nRun {run}: {summary.promoted} of {len({c.cycle for c in summary.cycles})} cycles "
+        f"promoted, {summary.rollbacks} rollbacks, {summary.steps:,} steps."
+    )
+
+
+class Watcher:
+    """Moves the bar with every update and logs every verdict."""
+
+    def __init__(self, plan: "Plan") -> None:
+        self._plan = plan
+        self._bar: Bar | None = None
+        self._shown = 0
+        self._log = structlog.get_logger("train")
+
+    def show(self, bar: "Bar") -> None:
+        """Use ``bar`` from now on."""
+        self._bar = bar
+
+    def advanced(self, progress: "Progress", cycle: "Cycle") -> None:
+        """Move the bar; an attempt that is repeated does not move it back."""
+        done = progress.decided * self._plan.programme.steps_per_cycle
+        done += progress.update * self._plan.ppo.steps
+        held = progress.hold_rates[-1]
+        note = f"{cycle.name} attempt {progress.attempt}, holding {held:.0%}"
+        if self._bar is not None:
+            self._bar.advance(max(0, done - self._shown), note)
+        self._shown = max(self._shown, done)
+
+    def judged(
+        self,
+        cycle: "Cycle",
+        divergence: float,
+        result: "e.EvaluationFinished | None",
+        verdict: "Verdict",
+    ) -> None:
+        """Log the verdict of a cycle."""
+        facts: dict[str, Any] = {"cycle": cycle.name, "divergence": round(divergence, 4)}
+        if result is not None:
+            facts |= {"hold_rate": round(result.hold_rate, 4), "profit": round(result.profit, 4)}
+        self._log.info(verdict.reason, **facts)
+
+
+def _new_job(
+    app: "App", bars: Sequence[str], symbols: Sequence[str], declared: dict[str, Any]
+) -> tuple["Job", "EventStore"]:
+    """Read and check the bars before anything is written, then register them."""
+    from stairways.market.loading import load_bars  # noqa: PLC0415 - help must start in a blink
+    from stairways.service.data import register_bars  # noqa: PLC0415 - as above
+    from stairways.service.run_stairway import Job, check_job  # noqa: PLC0415 - as above
+
+    plan = app.plan()
+    aligned = load_bars(bars, symbols=symbols, **declared)
+    check_job(aligned.bars, plan)
+    store, run = app.open_log(), app.new_id()
+    name = "-".join(aligned.bars.symbols).lower() + f"-{aligned.bars.frequency}"
+    register_bars(store, aligned, name, app.context(run))
+    return Job(
+        run=run,
+        plan=plan,
+        bars=aligned.bars,
+        store=store,
+        context=lambda: app.context(run),
+        watcher=Watcher(plan),
+    ), store
+
+
+def _unfinished_job(app: "App") -> tuple["Job", "EventStore"]:
+    from stairways.service.data import load_registered  # noqa: PLC0415 - help must start in a blink
+    from stairways.service.run_stairway import Job  # noqa: PLC0415 - as above
+    from stairways.service.training import start_of, unfinished_run  # noqa: PLC0415 - as above
+
+    store = app.open_log()
+    run = unfinished_run(store)
+    if run is None:
+        store.close()
+        raise click.UsageError("No run is unfinished; give --bars FILE for each symbol.")
+    start = start_of(store, run)
+    plan = app.recorded_plan(start.settings, run)
+    return Job(
+        run=run,
+        plan=plan,
+        bars=load_registered(store, start.data),
+        store=store,
+        context=lambda: app.context(run),
+        watcher=Watcher(plan),
+    ), store

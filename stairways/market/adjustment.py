@@ -67,7 +67,7 @@ def split_of(text: str) -> Split:
 
 
 def adjust(
-    symbol: str, table: pl.DataFrame, adjustment: Adjustment, splits: Sequence[Split]
+    symbol: str, table: pl.DataFrame, adjustment: Adjustment | None, splits: Sequence[Split]
 ) -> tuple[pl.DataFrame, list[Finding]]:
     """Return the table on the basis that ``adjustment`` declares, and what was done to it.
 
@@ -91,7 +91,7 @@ def adjust(
 
 
 def splits_in(
-    symbol: str, table: pl.DataFrame, frequency: Frequency, adjustment: Adjustment
+    symbol: str, table: pl.DataFrame, frequency: Frequency, adjustment: Adjustment | None
 ) -> Iterator[Finding]:
     """Yield a finding for each opening that is about a split away from the close before.
 
@@ -104,7 +104,7 @@ def splits_in(
     if frequency != "1d":  # splits happen between sessions
         gaps[1:][np.diff(times) < 4 * 3600 * 10**9] = 0.0
     ratio = _nearest(gaps, held=_held(close, gaps))
-    kind = "split" if adjustment == "raw" else "split in adjusted data"
+    kind = "split in adjusted data" if adjustment in {"splits", "splits+dividends"} else "split"
     yield from at_places(
         kind, symbol, table, np.flatnonzero(ratio), lambda i: _ratio_text(ratio[i], gaps[i])
     )
@@ -120,11 +120,12 @@ def volume_steps(symbol: str, table: pl.DataFrame) -> Iterator[Finding]:
     if len(starts) < 2 * VOLUME_WINDOW:
         return
     daily = np.add.reduceat(table["volume"].fill_null(0.0).to_numpy(), starts)
-    medians = np.median(np.lib.stride_tricks.sliding_window_view(daily, VOLUME_WINDOW), axis=1)
-    before, after = medians[:-VOLUME_WINDOW], medians[VOLUME_WINDOW:]
+    windows = np.lib.stride_tricks.sliding_window_view(daily, VOLUME_WINDOW)
+    before, after = windows[:-VOLUME_WINDOW], windows[VOLUME_WINDOW:]
     with np.errstate(divide="ignore", invalid="ignore"):
-        step = np.abs(np.log(after / before))
-    step[~np.isfinite(step)] = 0.0
+        step = np.abs(np.log(np.median(after, axis=1) / np.median(before, axis=1)))
+    apart = (after.min(axis=1) > before.max(axis=1)) | (after.max(axis=1) < before.min(axis=1))
+    step[~np.isfinite(step) | ~apart] = 0.0
     places = _peaks(step, float(np.log(VOLUME_STEP)))
     yield from at_places(
         "volume step",

@@ -7,6 +7,7 @@ with it.
 import functools
 import warnings
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +17,7 @@ from stairways.market.bars import Int64
 
 DAY = 86_400_000_000_000  # nanoseconds
 
+_A_WEEK = ("2024-01-01", "2024-01-12")
 _BY_SUFFIX = {
     "": "XNYS",
     "US": "XNYS",
@@ -37,11 +39,13 @@ _BY_SUFFIX = {
 class Sessions:
     """The sessions of ``calendar`` in a range, in order; all times in nanoseconds UTC.
 
-    ``dates`` are midnights UTC of the session's date, ``midnights`` those of its time zone.
+    ``first`` is the first day that was asked for and that the calendar knows. ``dates`` are
+    midnights UTC of the session's date, ``midnights`` those of its time zone.
     """
 
     calendar: str
     timezone: str
+    first: int
     dates: Int64
     midnights: Int64
     opens: Int64
@@ -72,27 +76,18 @@ def _suffix(symbol: str) -> str:
 def sessions(calendar: str, first: int, last: int) -> Sessions:
     """Return the sessions with dates from the day of ``first`` to that of ``last``, UTC.
 
-    Raises ``BarsRefusedError`` for an unknown calendar or days it does not cover.
+    Days before the calendar's own first one have no sessions. Raises ``BarsRefusedError``
+    for an unknown calendar, and for days after its last.
     """
-    import exchange_calendars  # noqa: PLC0415 - it brings pandas, needed here only
-
-    start = np.datetime64(first // DAY, "D")
-    end = np.datetime64(last // DAY, "D")
-    try:
-        with warnings.catch_warnings():  # exchange_calendars 4.13 with pandas 3.1
-            warnings.simplefilter("ignore", DeprecationWarning)
-            known = exchange_calendars.get_calendar(
-                calendar, start=str(start - 10), end=str(end + 10), side="left"
-            )
-    except exchange_calendars.errors.CalendarError as error:
-        raise BarsRefusedError(f"No calendar {calendar!r}: {error}") from error
-    except ValueError as error:  # a day outside the range that the calendar covers
-        raise BarsRefusedError(f"Calendar {calendar}: {error}") from error
+    earliest = max(first // DAY, _earliest(calendar))
+    start, end = np.datetime64(earliest, "D"), np.datetime64(max(last // DAY, earliest), "D")
+    known = _calendar(calendar, str(start), str(end + 10))
     dates = _nanoseconds(known.sessions)
     inside = (dates >= first // DAY * DAY) & (dates <= last)
     return Sessions(
         calendar=calendar,
         timezone=str(known.tz),
+        first=earliest * DAY,
         dates=dates[inside],
         midnights=_midnights(dates[inside], str(known.tz)),
         opens=_nanoseconds(known.opens)[inside],
@@ -101,9 +96,38 @@ def sessions(calendar: str, first: int, last: int) -> Sessions:
     )
 
 
+def _calendar(calendar: str, start: str, end: str) -> Any:  # noqa: ANN401 - the library is untyped
+    import exchange_calendars  # noqa: PLC0415 - it brings pandas, needed here only
+
+    try:
+        with warnings.catch_warnings():  # exchange_calendars 4.13 with pandas 3.1
+            warnings.simplefilter("ignore", DeprecationWarning)
+            return exchange_calendars.get_calendar(calendar, start=start, end=end, side="left")
+    except exchange_calendars.errors.CalendarError as error:
+        raise BarsRefusedError(f"No calendar {calendar!r}: {error}") from error
+    except ValueError as error:  # a day outside the range that the calendar covers
+        raise BarsRefusedError(f"Calendar {calendar}: {error}") from error
+
+
+@functools.cache
+def _earliest(calendar: str) -> int:
+    """Return the first day, counted from 1970, of which the calendar knows the holidays.
+
+    None is earlier than 1970: pandas, which expands the rules of the holidays, begins there.
+    """
+    bound = type(_calendar(calendar, *_A_WEEK)).bound_min()
+    return 0 if bound is None else max(0, int(_nanoseconds(bound)) // DAY)
+
+
+def sessions_around(times: Int64, calendar: str) -> Sessions:
+    """Return the sessions around sorted times, a day more on either side."""
+    return sessions(calendar, int(times[0]) // DAY * DAY - DAY, int(times[-1]) // DAY * DAY + DAY)
+
+
+@functools.cache
 def timezone_of(calendar: str) -> str:
     """Return the IANA time zone of an exchange."""
-    return sessions(calendar, 1_704_067_200 * 10**9, 1_704_412_800 * 10**9).timezone
+    return str(_calendar(calendar, *_A_WEEK).tz)
 
 
 def midnight(date: Int64, timezone: str) -> Int64:

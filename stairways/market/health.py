@@ -24,6 +24,7 @@ JUMP_FLOOR = {"1d": 0.25, "1h": 0.12, "5m": 0.10, "1m": 0.10}  # log return
 JUMP_SPREADS = 15.0  # median absolute log returns
 
 _UNUSABLE: tuple[tuple[str, Callable[[pl.DataFrame], pl.Series], str], ...] = (
+    ("empty price", lambda t: _any(t, lambda c: c.is_null()), "a price is empty"),
     (
         "price not finite",
         lambda t: _any(t, lambda c: c.abs() > LARGEST_PRICE),
@@ -60,24 +61,31 @@ _ODD: tuple[tuple[str, Callable[[pl.DataFrame], pl.Series], str], ...] = (
 )
 
 
-def clean(symbol: str, table: pl.DataFrame, options: Options) -> tuple[pl.DataFrame, list[Finding]]:
-    """Return the table sorted, without empty rows and repeated ones, and what was found.
+def clean(
+    symbol: str, table: pl.DataFrame, options: Options
+) -> tuple[pl.DataFrame, pl.DataFrame, list[Finding]]:
+    """Return the table sorted, without unusable and repeated rows; with them; what was found.
 
-    A finding that is ``refused`` means that the table must not be used.
+    A finding that is ``refused`` means that rows were left out without anybody's consent, so
+    that the table may be looked at and must not be used.
     """
     findings = list(_order(symbol, table))
-    empty = table.select(pl.any_horizontal(pl.col(PRICES).is_null())).to_series()
+    table = table if table["time"].is_sorted() else table.sort("time", maintain_order=True)
     if options.empty_rows == "drop":
+        empty = _any(table, lambda c: c.is_null())
         findings += listed("empty row", symbol, table, empty, "left out: it has no price")
-    else:
-        findings += listed("empty price", symbol, table, empty, "a price is empty")
-    table = table.filter(~empty).sort("time", maintain_order=True)
-    for kind, mask, detail in _UNUSABLE:
-        findings += listed(kind, symbol, table, mask(table), detail)
+        table = table.filter(~empty)
+    seen, unusable = table, pl.repeat(value=False, n=len(table), dtype=pl.Boolean, eager=True)
     for kind, mask, detail in _ODD:
         findings += listed(kind, symbol, table, mask(table), detail)
+    for kind, mask, detail in _UNUSABLE:
+        marked = mask(table).fill_null(value=False)
+        findings += listed(kind, symbol, table, marked, detail)
+        unusable |= marked
+    if unusable.any():
+        table = table.filter(~unusable)
     table, repeated = _without_repeats(symbol, table, options)
-    return table, findings + repeated
+    return table, seen, findings + repeated
 
 
 def zero_volume(symbol: str, table: pl.DataFrame) -> Iterator[Finding]:
@@ -119,9 +127,8 @@ def listed(
     kind: str, symbol: str, table: pl.DataFrame, mask: pl.Series, detail: str
 ) -> Iterator[Finding]:
     """Yield a finding for each marked row, at most ``LISTED``; the last counts the rest."""
-    yield from at_places(
-        kind, symbol, table, mask.arg_true().to_numpy().astype(np.int64), lambda _: detail
-    )
+    places = mask.arg_true().to_numpy().astype(np.int64)
+    yield from at_places(kind, symbol, table, places, lambda _: detail)
 
 
 def at_places(

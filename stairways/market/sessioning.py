@@ -9,7 +9,7 @@ from stairways.errors import BarsRefusedError
 from stairways.market.bars import Frequency, Int64
 from stairways.market.calendars import DAY, Sessions
 from stairways.market.findings import Finding
-from stairways.market.health import LISTED, at_places
+from stairways.market.health import LISTED, at_places, time_text
 from stairways.market.options import Options
 
 STEP: dict[Frequency, int] = {
@@ -61,12 +61,13 @@ def to_starts(
 ) -> Int64:
     """Return the times at which intraday bars start, when they bear that or their end.
 
-    Asks for ``stamps`` when bars stand at the close of more sessions than at their open.
+    Bars that end at their stamp have one at the close of a session and none at its open.
+    Asks for ``stamps`` when most sessions with the former lack the latter.
     """
     rule = options.stamps
     if rule is None:
         at_open, at_close = (int(np.isin(e, times).sum()) for e in (known.opens, known.closes))
-        if at_close > at_open:
+        if at_close > 2 * at_open:
             raise BarsRefusedError(
                 f"{symbol}: {at_close} sessions have a bar at the close and {at_open} one at the "
                 "open, as if the stamps were the ends of the bars; say stamps start or end."
@@ -83,8 +84,9 @@ def to_starts(
 def daily_findings(symbol: str, table: pl.DataFrame, known: Sessions) -> Iterator[Finding]:
     """Yield the sessions without a bar and the bars without a session."""
     times = table["time"].to_numpy()
+    yield from _unknown(symbol, known, times)
     yield from _missing(symbol, known, times)
-    extra = np.flatnonzero(~np.isin(times, known.dates))
+    extra = np.flatnonzero(~np.isin(times, known.dates) & (times >= known.first))
     yield from at_places(
         "extra session", symbol, table, extra, lambda _: f"{known.calendar} had no session"
     )
@@ -128,8 +130,10 @@ def of_the_day(times: Int64, known: Sessions) -> Int64:
 
 
 def _missing(symbol: str, known: Sessions, present: Int64) -> Iterator[Finding]:
-    inside = (known.dates >= present.min()) & (known.dates <= present.max()) if len(present) else []
-    missing = known.dates[inside & ~np.isin(known.dates, present)] if len(present) else present
+    if not len(present):
+        return
+    inside = (known.dates >= present.min()) & (known.dates <= present.max())
+    missing = known.dates[inside & ~np.isin(known.dates, present)]
     for number, date in enumerate(missing[:LISTED].tolist(), 1):
         rest = len(missing) - LISTED if number == LISTED else 0
         detail = f"{known.calendar} had a session and there is no bar"
@@ -140,6 +144,21 @@ def _missing(symbol: str, known: Sessions, present: Int64) -> Iterator[Finding]:
             time=date,
             detail=detail + (f"; and {rest:,} more" if rest else ""),
             count=1 + rest,
+        )
+
+
+def _unknown(symbol: str, known: Sessions, times: Int64) -> Iterator[Finding]:
+    """Yield one finding for the bars from before the calendar's first day."""
+    before = int((times < known.first).sum())
+    if before:
+        day = time_text(known.first)
+        yield Finding(
+            kind="calendar unknown",
+            symbol=symbol,
+            row=0,
+            time=int(times[0]),
+            detail=f"{known.calendar} is known from {day} on; {before:,} bars are older",
+            count=before,
         )
 
 

@@ -1,5 +1,6 @@
 """Where the shared files of real market data are, and small files made on the spot."""
 
+import csv
 import gzip
 import os
 from collections.abc import Callable, Sequence
@@ -33,3 +34,18 @@ def write(tmp_path: Path) -> WriteFile:
         return path
 
     return make
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Give tests that ask for ``manifest_row`` each row of the manifest in turn."""
+    if "manifest_row" not in metafunc.fixturenames:
+        return
+    manifest = SHARED / "MANIFEST.csv"
+    if not manifest.exists():
+        reason = f"no market files at {SHARED}; set STAIRWAYS_SHARED"
+        absent = pytest.param({}, marks=pytest.mark.skip(reason=reason))
+        metafunc.parametrize("manifest_row", [absent])
+        return
+    with manifest.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    metafunc.parametrize("manifest_row", rows, ids=[row["file"] for row in rows])

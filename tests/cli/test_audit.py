@@ -211,21 +211,21 @@ def test_a_changed_record_is_a_finding(recorded: Path, tmp_path: Path) -> None:
     damaged = tmp_path / "copy.db"
     with sqlite3.connect(recorded) as source, sqlite3.connect(damaged) as copy:
         source.backup(copy)
+        ((guard,),) = copy.execute(
+            "SELECT sql FROM sqlite_master WHERE name = 'events_refuse_update'"
+        )
         copy.execute("DROP TRIGGER events_refuse_update")
         copy.execute(
-            "UPDATE events SET payload = CAST(replace(CAST(payload AS TEXT), '0.75', '0.57') AS BLOB) "
-            "WHERE position = 4"
+            "UPDATE events SET payload = CAST(replace(CAST(payload AS TEXT), '0.75', '0.57')"
+            " AS BLOB) WHERE position = 4"
         )
-        copy.execute(
-            "CREATE TRIGGER events_refuse_update BEFORE UPDATE ON events "
-            "BEGIN SELECT RAISE(ABORT, 'no'); END"
-        )
+        copy.execute(guard)
     copy.close()
     source.close()
 
     result = audit(damaged, "show", "4", "--json")
 
-    assert result.exit_code == 1
+    assert result.exit_code == 1, result.stderr
     assert json.loads(result.stdout)["intact"] is False
 
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from stairways.core.progress import Progress
     from stairways.core.stairway import Cycle
     from stairways.logs import Progress as Bar
+    from stairways.market.aligned import Aligned
     from stairways.service.plan import Plan
     from stairways.service.run_stairway import Job
     from stairways.store.contract import EventStore
@@ -143,11 +144,16 @@ def _new_job(
 ) -> tuple["Job", "EventStore"]:
     """Read and check the bars before anything is written, then register them."""
     from stairways.market.loading import load_bars  # noqa: PLC0415 - help must start in a blink
-    from stairways.service.data import register_bars  # noqa: PLC0415 - as above
+
+    return job_on(app, load_bars(bars, symbols=symbols, **declared))
+
+
+def job_on(app: "App", aligned: "Aligned") -> tuple["Job", "EventStore"]:
+    """Return a new run on bars that were just read, registered once they will do."""
+    from stairways.service.data import register_bars  # noqa: PLC0415 - help must start in a blink
     from stairways.service.run_stairway import Job, check_job  # noqa: PLC0415 - as above
 
     plan = app.plan()
-    aligned = load_bars(bars, symbols=symbols, **declared)
     check_job(aligned.bars, plan)
     store, run = app.open_log(), app.new_id()
     name = "-".join(aligned.bars.symbols).lower() + f"-{aligned.bars.frequency}"

@@ -33,7 +33,7 @@ class ControllerRules:
     slow_period: int = 25  # environment steps
     slow_limit: float = 0.5
     base_multiple: float = 1.0  # bonus at u = 0, in standard deviations of the other terms
-    authority: float = 8.0  # kappa: spreads of the policy's margins that u = 1 reaches
+    authority: float = 20.0  # kappa: spreads of the policy's margins that u = 1 reaches
     dynamic_target: bool = False  # the target follows the regime instead of the cycle
 
     def __post_init__(self) -> None:

@@ -34,6 +34,7 @@ class ControllerRules:
     slow_limit: float = 0.5
     base_multiple: float = 1.0  # bonus at u = 0, in standard deviations of the other terms
     authority: float = 20.0  # kappa: spreads of the policy's margins that u = 1 reaches
+    training_authority: float = 1.0  # kappa where the margin stands still for a whole rollout
     dynamic_target: bool = False  # the target follows the regime instead of the cycle
 
     def __post_init__(self) -> None:
@@ -59,6 +60,7 @@ _RANGES: tuple[tuple[str, float, float], ...] = (
     ("slow_limit", 0.0, 1_000.0),
     ("base_multiple", 0.0, 1_000.0),
     ("authority", 0.0, 1_000.0),
+    ("training_authority", 0.0, 1_000.0),
 )
 
 

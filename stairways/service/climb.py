@@ -4,7 +4,7 @@ The loop is driven by ``Progress``, a fold of the events in the log, so that goi
 interrupted run is the same code as running it.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from statistics import mean
 from typing import Protocol
 
@@ -199,10 +199,14 @@ class Climber:
         )
 
     def _set_margin(self, target: float) -> None:
-        """Set the margin for one rollout and its update: calibrated, then steered."""
+        """Set the margin for one rollout and its update: calibrated, then steered.
+
+        It answers hundreds of decisions late, so a gentle authority keeps it from swinging.
+        """
+        control = self.plan.control
+        gentle = replace(control, authority=control.training_authority)
         logits = self.learner.logits(observations(self.tape, self.windows.train))
-        calibration = sampled(logits, target)
-        margin = calibration.margin(self.lanes.output, self.plan.control)
+        margin = sampled(logits, target).margin(self.lanes.output, gentle)
         self.learner.policy.margin = margin
         self.lanes.set_margin(margin)
 

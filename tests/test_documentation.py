@@ -1,0 +1,65 @@
+"""The documentation says everything there is, and nothing that is not."""
+
+import re
+from pathlib import Path
+
+import click
+import pytest
+
+from ops.event_dictionary import dictionary, fields_of
+from stairways import cli
+from stairways.codec import SCHEMAS
+from stairways.readmodels import tables
+
+ROOT = Path(__file__).parents[1]
+PAGES = [*ROOT.glob("README.md"), *sorted((ROOT / "docs").glob("*.md"))]
+TEXT = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
+
+
+def commands() -> list[str]:
+    """Every command with its subcommands, as one types it."""
+    found = []
+    with click.Context(cli.main) as context:
+        for name in cli.COMMANDS:
+            if not Path(cli.__file__).with_name(f"{name}.py").is_file():
+                continue
+            command = cli.main.get_command(context, name)
+            subcommands = command.commands if isinstance(command, click.Group) else {}
+            found += [f"stairways {name}", *(f"stairways {name} {sub}" for sub in subcommands)]
+    return found
+
+
+@pytest.mark.parametrize("command", commands())
+def test_every_command_is_in_the_documentation(command: str) -> None:
+    assert re.search(rf"{command}\b", TEXT), f"`{command}` is missing from README.md and docs/"
+
+
+@pytest.mark.parametrize("event", SCHEMAS, ids=lambda event: event.__name__)
+def test_every_field_of_an_event_is_explained(event: type) -> None:
+    unexplained = [field.name for field in fields_of(event) if not field.meaning]
+
+    assert unexplained == [], "comment the field in core/events.py"
+
+
+def test_the_dictionary_of_events_is_up_to_date() -> None:
+    written = (ROOT / "docs" / "events.md").read_text(encoding="utf-8")
+
+    assert written == dictionary(), "run: python ops/event_dictionary.py > docs/events.md"
+
+
+@pytest.mark.parametrize("table", tables.metadata.sorted_tables, ids=lambda table: table.name)
+def test_every_column_of_a_read_model_is_explained_in_its_section(table: object) -> None:
+    page = (ROOT / "docs" / "read-models.md").read_text(encoding="utf-8")
+    section = page.split(f"\n## {table.name}\n")[1].split("\n## ")[0]  # type: ignore[attr-defined]  # a table
+
+    explained = set(re.findall(r"`(\w+)`", section)) - {one.name for one in tables.DERIVED}
+
+    assert explained == set(table.columns.keys())  # type: ignore[attr-defined]  # a table
+
+
+def test_no_page_names_a_command_that_is_not_there() -> None:
+    known = set(cli.COMMANDS)
+
+    named = set(re.findall(r"`stairways ([a-z]+)", TEXT))
+
+    assert named <= known

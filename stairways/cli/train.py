@@ -173,7 +173,7 @@ def _unfinished_job(app: "App") -> tuple["Job", "EventStore"]:
     from stairways.service.run_stairway import Job  # noqa: PLC0415 - as above
     from stairways.service.training import start_of, unfinished_run  # noqa: PLC0415 - as above
 
-    store = app.open_log()
+    store = app.open_log(make=False)
     run = unfinished_run(store)
     if run is None:
         store.close()

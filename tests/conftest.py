@@ -150,6 +150,15 @@ def new_log(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[NewDatab
         yield ready
 
 
+@pytest.fixture(scope="module")
+def module_log(postgres: str, template: str) -> Iterator[str]:
+    """The URL of an empty log in PostgreSQL that all tests of a module share."""
+    name = f"module_{os.getpid()}_{next(_NUMBERS)}"
+    _administer(postgres, f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy")
+    yield _with_database(postgres, name)
+    _administer(postgres, f"DROP DATABASE {name} WITH (FORCE)")
+
+
 @pytest.fixture(params=KINDS)
 def database_url(request: pytest.FixtureRequest, new_log: NewDatabase) -> str:
     """The URL of a database that holds an empty log: SQLite and PostgreSQL in turn."""

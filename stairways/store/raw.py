@@ -17,22 +17,20 @@ from stairways.store.opening import PATIENCE, TRIGGERS, driver_for, missing_guar
 from stairways.store.tables import NOT_BULK
 
 _PAGE = 4096
-_LANDMARKS = (
-    "SELECT position, type, payload FROM events WHERE position > ? AND position <= ?"
-    f" AND {NOT_BULK} ORDER BY position LIMIT ?"
-)
+_LANDMARKS = f"""
+    SELECT position, type, payload FROM events
+    WHERE position > ? AND position <= ? AND {NOT_BULK} ORDER BY position LIMIT ?"""  # noqa: S608
 
 
 class Bounds(NamedTuple):
     """The head row and the ends of the tables, all seen at one moment."""
 
-    size: object
-    root: object
-    edge: object
-    first_event: object
-    last_event: object
-    first_append: object
-    last_append: object
+    size: Any
+    root: Any
+    edge: Any
+    first_event: Any
+    last_event: Any
+    last_append: Any  # the last position of the last append
 
 
 class RawAppend(NamedTuple):
@@ -71,8 +69,8 @@ class RawLog:
             raise LogUnavailableError(f"The log does not open: {error.orig}") from error
         except SQLAlchemyError as error:
             raise LogUnavailableError(f"The log does not open: {error}") from error
-        pooled.detach()
         self._connection = pooled.driver_connection
+        pooled.detach()
         return self
 
     def __exit__(
@@ -85,15 +83,15 @@ class RawLog:
             self._connection.close()
         self.driver.engine.dispose()
 
-    def bounds(self) -> Bounds | None:
-        """Return head and ends as of one moment, or None if the head row is gone."""
+    def bounds(self) -> Bounds:
+        """Return head and ends as of one moment; what is missing is None."""
         rows = self.rows(
             "SELECT size, root, edge,"
             " (SELECT min(position) FROM events), (SELECT max(position) FROM events),"
-            " (SELECT min(first) FROM appends), (SELECT max(first) FROM appends)"
-            " FROM head WHERE id = 1"
+            " (SELECT last FROM appends ORDER BY first DESC LIMIT 1)"
+            " FROM (SELECT 1 AS one) AS here LEFT JOIN head ON head.id = here.one"
         )
-        return Bounds(*rows[0]) if rows else None
+        return Bounds(*rows[0])
 
     def streams(self) -> list[Row]:
         """Return id and name of every stream."""
@@ -131,6 +129,10 @@ class RawLog:
             if len(rows) < _PAGE:
                 return
             seen = rows[-1][0]
+
+    def blob_names(self) -> set[object]:
+        """Return the digest of every blob."""
+        return {digest for (digest,) in self.rows("SELECT digest FROM blobs")}
 
     def blobs(self) -> Iterator[Row]:
         """Yield digest, size, encoding and content of every blob, one at a time."""

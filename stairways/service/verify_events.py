@@ -1,0 +1,136 @@
+"""Rehash a range of events and compare each record's leaf with the stored one."""
+
+from collections.abc import Iterable, Sequence
+from hashlib import sha256
+from typing import NamedTuple
+
+from stairways.core.merkle import HASH_SIZE, Edge
+from stairways.service.findings import KEPT, Finding, shown
+from stairways.service.verify_appends import Claim
+from stairways.store.driver import Row
+from stairways.store.raw import RawLog, UnreadableRowsError
+from stairways.store.records import Append, frame
+
+RANGE = 8192
+"""Positions hashed in one go: a power of two, so that ranges are subtrees of the log."""
+
+NO_LEAF = bytes(HASH_SIZE)
+
+
+class Rehashed(NamedTuple):
+    """What rehashing the positions of a range gave.
+
+    ``edges`` are the right edges of the range's own tree at the wanted sizes and at its end.
+    Where a leaf disagrees they stay empty, and ``computed`` and ``stored`` hold the leaves;
+    a computed one is None where the rows do not make a record.
+    """
+
+    first: int
+    last: int
+    edges: Sequence[Edge]
+    computed: Sequence[bytes | None]
+    stored: Sequence[bytes]
+    findings: Sequence[Finding]
+
+
+def rehash(log: RawLog, claims: Sequence[Claim], ends: Sequence[int]) -> Rehashed:
+    """Rehash the positions that ``claims`` cover; ``ends`` are positions whose edges to give."""
+    first, last = claims[0].first, claims[-1].last
+    try:
+        rows = log.events(first, last)
+    except UnreadableRowsError:
+        rows = list(_readable_rows(log, first, last))
+    try:
+        computed = _leaves(claims, rows)
+    except (TypeError, AttributeError, ValueError):
+        computed = []
+    stored = [row[4] for row in rows]
+    if computed == stored and [row[0] for row in rows] == list(range(first, last + 1)):
+        return Rehashed(first, last, _edges(stored, [*ends, last], first), (), (), ())
+    return _compare(claims, rows)
+
+
+def _leaves(claims: Iterable[Claim], rows: Sequence[Row]) -> list[bytes]:
+    """Return the leaf of every record; raises what Python does where a row is no record."""
+    leaves, start = list[bytes](), 0
+    for claim in claims:
+        end = start + claim.last - claim.first + 1
+        if claim.append is None:
+            raise ValueError("an append is missing")
+        ahead = claim.append.version - claim.append.first
+        frames: dict[tuple[str, int], tuple[bytes, bytes]] = {}
+        for position, type_, schema, payload, _ in rows[start:end]:
+            kind = (type_, schema)
+            if kind not in frames:
+                before, after = frame(claim.append, type_, schema)
+                frames[kind] = (b"\x00" + before, after)
+            before, after = frames[kind]
+            record = before + payload + after % (position, position + ahead)
+            leaves.append(sha256(record).digest())
+        start = end
+    return leaves
+
+
+def _edges(leaves: Sequence[bytes], ends: Sequence[int], first: int) -> list[Edge]:
+    edges, edge = [], Edge()
+    for end in ends:
+        edge = edge.extended(leaves[edge.size : end - first + 1])
+        edges.append(edge)
+    return edges
+
+
+def _compare(claims: Sequence[Claim], rows: Sequence[Row]) -> Rehashed:
+    """Go row by row: which is missing, which is no record, which has another leaf."""
+    by_position = {row[0]: row for row in rows}
+    computed, stored, findings = list[bytes | None](), list[bytes](), list[Finding]()
+    for claim in claims:
+        for position in range(claim.first, claim.last + 1):
+            row = by_position.get(position)
+            wanted, found = _judge(claim, position, row)
+            stored_leaf = row[4] if row is not None and _is_leaf(row[4]) else NO_LEAF
+            stored.append(stored_leaf)
+            computed.append(wanted)
+            if found is not None and len(findings) < KEPT:
+                findings.append(found)
+    return Rehashed(claims[0].first, claims[-1].last, (), computed, stored, findings)
+
+
+def _judge(claim: Claim, position: int, row: Row | None) -> tuple[bytes | None, Finding | None]:
+    """Return the leaf of a record and what is wrong with it, as far as its row alone tells.
+
+    That a leaf differs from the stored one is left to the caller, who knows the tree.
+    """
+    if row is None:
+        return None, Finding(position, "events.position", str(position), "missing")
+    _, type_, schema, payload, leaf = row
+    for column, value, kind in (
+        ("type", type_, str),
+        ("schema", schema, int),
+        ("payload", payload, bytes),
+    ):
+        if not isinstance(value, kind):
+            return None, Finding(position, f"events.{column}", kind.__name__, shown(value))
+    wanted = None if claim.append is None else leaf_of(claim.append, position, row)
+    if not _is_leaf(leaf):
+        return wanted, Finding(position, "events.leaf", f"{HASH_SIZE} bytes", shown(leaf))
+    return wanted, None
+
+
+def leaf_of(append: Append, position: int, row: Row) -> bytes:
+    """Return the leaf of one record, made of its row and its append."""
+    before, after = frame(append, row[1], row[2])
+    version = position + append.version - append.first
+    return sha256(b"\x00" + before + row[3] + after % (position, version)).digest()
+
+
+def _is_leaf(value: object) -> bool:
+    return isinstance(value, bytes) and len(value) == HASH_SIZE
+
+
+def _readable_rows(log: RawLog, first: int, last: int) -> Iterable[Row]:
+    """Yield the rows that the database can still read, one by one."""
+    for position in range(first, last + 1):
+        try:
+            yield from log.events(position, position)
+        except UnreadableRowsError:
+            continue

@@ -13,9 +13,9 @@ import numpy as np
 import polars as pl
 
 from stairways.errors import BarsRefusedError
-from stairways.market.bars import Adjustment, Float64, Frequency, Int64
+from stairways.market.bars import Adjustment, Bars, Float64, Frequency, Int64
 from stairways.market.findings import Finding
-from stairways.market.health import at_places, listed
+from stairways.market.health import at_places, listed, time_text
 from stairways.market.layouts import PRICES
 
 DAY = 86_400_000_000_000  # nanoseconds
@@ -75,7 +75,7 @@ def adjust(
     all four prices) to ``splits+dividends`` data; ``raw`` data stay as they are. ``table`` is
     sorted and clean.
     """
-    own = [split for split in splits if split.symbol == symbol]
+    own = [split for split in splits if split.symbol == symbol and split.new != split.old]
     if own and adjustment == "raw":
         raise BarsRefusedError(
             f"{symbol}: raw data stay as traded; declare adjustment 'splits' to apply splits."
@@ -91,23 +91,41 @@ def adjust(
 
 
 def splits_in(
-    symbol: str, table: pl.DataFrame, frequency: Frequency, adjustment: Adjustment | None
+    table: pl.DataFrame,
+    series: tuple[str, Frequency],
+    adjustment: Adjustment | None,
+    splits: Sequence[Split],
 ) -> Iterator[Finding]:
     """Yield a finding for each opening that is about a split away from the close before.
 
     In ``raw`` data that is a split to be declared; in adjusted data the label is in doubt.
+    Days of which a 1:1 split was declared are known to be none. ``series`` is the symbol and
+    its frequency.
     """
+    symbol, frequency = series
     times = table["time"].to_numpy()
-    close, opening = table["close"].to_numpy(), table["open"].to_numpy()
-    gaps: Float64 = np.zeros(len(times))
-    gaps[1:] = np.log(close[:-1]) - np.log(opening[1:])
-    if frequency != "1d":  # splits happen between sessions
-        gaps[1:][np.diff(times) < 4 * 3600 * 10**9] = 0.0
-    ratio = _nearest(gaps, held=_held(close, gaps))
+    gaps, ratio = _gaps(table["open"].to_numpy(), table["close"].to_numpy(), times, frequency)
+    none = [s.time // DAY for s in splits if s.symbol == symbol and s.new == s.old]
+    ratio[np.isin(times // DAY, none)] = 0.0
     kind = "split in adjusted data" if adjustment in {"splits", "splits+dividends"} else "split"
     yield from at_places(
         kind, symbol, table, np.flatnonzero(ratio), lambda i: _ratio_text(ratio[i], gaps[i])
     )
+
+
+def refuse_unadjusted(bars: Bars) -> None:
+    """Raise ``BarsRefusedError`` if raw bars have a split in them: no account survives one."""
+    if bars.adjustment != "raw":
+        return
+    for column, symbol in enumerate(bars.symbols):
+        prices = (bars.open[:, column].astype(float), bars.close[:, column].astype(float))
+        _, ratio = _gaps(*prices, bars.times, bars.frequency)
+        for place in np.flatnonzero(ratio)[:1]:
+            raise BarsRefusedError(
+                f"{symbol}: raw bars with what looks like a split on "
+                f"{time_text(int(bars.times[place]), '1d')} cannot be trained on; import them with "
+                "adjustment splits and declare the split, or 1/1 if there was none."
+            )
 
 
 def volume_steps(symbol: str, table: pl.DataFrame) -> Iterator[Finding]:
@@ -142,6 +160,17 @@ def _peaks(step: Float64, limit: float) -> Int64:
     edges = np.flatnonzero(np.diff(above, prepend=False, append=False))
     pairs = zip(edges[::2], edges[1::2], strict=True)
     return np.array([a + int(step[a:b].argmax()) for a, b in pairs], dtype=np.int64)
+
+
+def _gaps(
+    opening: Float64, close: Float64, times: Int64, frequency: Frequency
+) -> tuple[Float64, Float64]:
+    """Return the log gap from the close before to each open, and the split ratio it is near."""
+    gaps: Float64 = np.zeros(len(times))
+    gaps[1:] = np.log(close[:-1]) - np.log(opening[1:])
+    if frequency != "1d":  # splits happen between sessions
+        gaps[1:][np.diff(times) < 4 * 3600 * 10**9] = 0.0
+    return gaps, _nearest(gaps, held=_held(close, gaps))
 
 
 def _held(close: Float64, gaps: Float64) -> Float64:

@@ -6,11 +6,17 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
+from stairways.market.bars import Float64, Int64
 from stairways.market.layouts import PRICES
 from stairways.market.series import Series
 
 TOLERANCE = 0.001
 """How far two prices of the same bar may be apart, as a share, and still agree."""
+
+SPLIT_STEP = 0.25
+"""The change of the ratio between two bars, as a log, that is another split basis."""
+
+SHORTEST_BASIS = 5  # bars
 
 _FIELDS = (*PRICES, "volume")
 
@@ -29,24 +35,24 @@ class LeftOut:
 class Difference:
     """Where two vintages ``a`` and ``b`` of one symbol disagree.
 
-    ``factor`` is the median of b's closes over a's: 1 where they are on one basis.
-    ``apart`` counts by field the common bars that differ by more than ``TOLERANCE`` after
-    a's prices are multiplied by ``factor``; ``worst`` lists times, a's and b's closes (in
-    dollars as they stand) where closes are furthest apart, the worst first.
+    ``bases`` lists from which time on (nanoseconds UTC) b's prices are how many times a's;
+    one entry of about 1 means one split basis. ``apart`` counts by field the common bars
+    that differ by more than ``TOLERANCE`` after a is brought to b's basis; ``worst`` lists
+    time, a's close brought so, and b's close, the furthest apart first.
     """
 
     symbol: str
     common: int
     only_a: int
     only_b: int
-    factor: float
+    bases: tuple[tuple[int, float], ...]
     apart: dict[str, int]
     worst: tuple[tuple[int, float, float], ...]
 
     @property
     def same(self) -> bool:
         """Whether both vintages tell the same story, bar for bar."""
-        one_basis = abs(self.factor - 1.0) <= TOLERANCE
+        one_basis = all(abs(factor - 1.0) <= TOLERANCE for _, factor in self.bases)
         return one_basis and not (self.only_a or self.only_b or any(self.apart.values()))
 
 
@@ -67,19 +73,39 @@ def left_out(series: Sequence[Series]) -> list[LeftOut]:
 def difference(a: Series, b: Series, *, listed: int = 20) -> Difference:
     """Return where two vintages of the same symbol disagree."""
     both = a.table.join(b.table, on="time", suffix="_b").sort("time")
-    ratio = both["close_b"] / both["close"]
-    factor = float(np.median(ratio.to_numpy())) if len(both) else 1.0
-    scaled = both.with_columns(pl.col(PRICES) * factor, pl.col("volume") / factor)
+    factor = _factors((both["close_b"] / both["close"]).to_numpy())
+    scale = pl.Series(factor)
+    scaled = both.with_columns(pl.col(PRICES) * scale, pl.col("volume") / scale)
     away = {name: _apart(scaled, name) for name in _FIELDS}
     return Difference(
         symbol=a.symbol,
         common=len(both),
         only_a=len(a.table) - len(both),
         only_b=len(b.table) - len(both),
-        factor=factor,
+        bases=tuple((both["time"][int(i)], float(factor[i])) for i in _starts(factor)),
         apart={name: int((gap > TOLERANCE).sum()) for name, gap in away.items()},
-        worst=_worst(both, away["close"], listed),
+        worst=_worst(scaled, away["close"], listed),
     )
+
+
+def _factors(ratio: Float64) -> Float64:
+    """Return the basis of each bar: the median ratio of the stretch between two splits.
+
+    A stretch of few bars is a disagreement and no basis; it takes that of its neighbour.
+    """
+    edges = np.flatnonzero(np.abs(np.diff(np.log(ratio))) > SPLIT_STEP) + 1
+    stretches = [part for part in np.split(ratio, edges) if len(part)]
+    factors = [float(np.median(part)) if len(part) >= SHORTEST_BASIS else 0.0 for part in stretches]
+    known = [factor for factor in factors if factor]
+    last = known[0] if known else float(np.median(ratio)) if len(ratio) else 1.0
+    for place, factor in enumerate(factors):
+        last = factors[place] = factor or last
+    return np.repeat(np.array(factors), [len(part) for part in stretches])
+
+
+def _starts(factor: Float64) -> Int64:
+    """Return where another basis begins."""
+    return np.flatnonzero(np.abs(np.diff(factor, prepend=0.0)) > TOLERANCE * factor)
 
 
 def _apart(both: pl.DataFrame, name: str) -> pl.Series:

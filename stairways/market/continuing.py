@@ -49,6 +49,6 @@ def _seam(symbol: str, common: pl.DataFrame, away: pl.Series, added: pl.DataFram
         symbol=symbol,
         row=0,
         time=added["time"][0] if len(added) else None,
-        detail=f"{symbol}: another file adds {len(added):,} bars; {agreement}",
+        detail=f"another file adds {len(added):,} bars; {agreement}",
         count=len(added),
     )

@@ -3,20 +3,23 @@
 from dataclasses import dataclass
 
 REFUSED = {
-    "empty price": "name the rows you know to be empty with empty_rows='drop', or choose a range",
-    "price not positive": "choose a range without it",
-    "price not finite": "repair the file or choose a range without it",
-    "conflicting duplicate": "say which one counts with duplicates='first' or 'last'",
-    "negative volume": "repair the file or choose a range without it",
+    "empty price": "Declare that empty rows are to be dropped, or choose a range without them",
+    "price not positive": "Choose a range without it",
+    "price not finite": "Choose a range without it",
+    "conflicting duplicate": "Declare which of two duplicates counts, the first or the last",
+    "negative volume": "Choose a range without it",
 }
 """The kinds that make accounting wrong, and what can be done about each."""
+
+NOTES = frozenset({"date order", "continued", "vendor adjustment", "split applied", "simulated"})
+"""The kinds that say what was done or declared; bars with only these are clean."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
     """One remarkable thing about the bars of a symbol.
 
-    ``row`` is the line of the file (the header is line 1; rows of Parquet count from 1), or
+    ``row`` is the line of ``file`` (the header is line 1; rows of Parquet count from 1), or
     0 when nothing in a file shows it, such as a missing session. ``time`` is nanoseconds
     since 1970 UTC, or None. ``count`` is how many bars, sessions or stamps it stands for.
     """
@@ -27,6 +30,12 @@ class Finding:
     time: int | None
     detail: str
     count: int = 1
+    file: str = ""
+
+    @property
+    def place(self) -> str:
+        """Return file and line, as far as they are known."""
+        return f"{self.file}, line {self.row}" if self.file and self.row else self.file
 
     @property
     def refused(self) -> bool:

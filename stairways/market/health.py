@@ -108,6 +108,7 @@ def zero_volume(symbol: str, table: pl.DataFrame) -> Iterator[Finding]:
             time=table["time"][start],
             detail=text + (f"; nor in {rest:,} later bars" if rest else ""),
             count=length + rest,
+            file=table["file"][start] if "file" in table.columns else "",
         )
 
 
@@ -136,6 +137,7 @@ def at_places(
 ) -> Iterator[Finding]:
     """Yield a finding for each place in the table, at most ``LISTED``; the last counts the rest."""
     rows, times = table["row"], table["time"]
+    files = table["file"] if "file" in table.columns else None
     for number, place in enumerate(places[:LISTED].tolist(), 1):
         rest = len(places) - LISTED if number == LISTED else 0
         yield Finding(
@@ -145,6 +147,7 @@ def at_places(
             time=times[place],
             detail=detail(place) + (f"; and {rest:,} more like it" if rest else ""),
             count=1 + rest,
+            file="" if files is None else files[place],
         )
 
 

@@ -61,6 +61,8 @@ def layout_of(
     pairs: Sequence[tuple[str, str]], *, delimiter: str = "", header_lines: int = 0
 ) -> Layout:
     """Return the layout of columns given as (field name, ticker or nothing)."""
+    if any(_plain(field) == "simulated" for field, _ in pairs):
+        raise BarsRefusedError("these bars are simulated; make them with `data simulate` instead")
     roles = _roles([field for field, _ in pairs])
     time = _only(roles, "time")
     series = _series(pairs, roles)

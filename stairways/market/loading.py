@@ -17,6 +17,7 @@ from stairways.market.findings import REFUSED
 from stairways.market.health import time_text
 from stairways.market.layouts import PRICES
 from stairways.market.options import DateOrder, Duplicates, EmptyRows, Hours, Options, Stamps
+from stairways.market.reader import Reading
 from stairways.market.series import (
     Basis,
     Series,
@@ -61,15 +62,33 @@ def load_bars(
         first=first,
         last=last,
     )
-    readings = read_all(paths, options)
-    names = tuple(symbols) or symbols_in(readings)
     basis = Basis(adjustment=adjustment, calendar=calendar, splits=tuple(splits))
+    return load_declared(paths, symbols, basis, options)
+
+
+def load_declared(
+    paths: Iterable[Path | str], symbols: Sequence[str], basis: Basis, options: Options
+) -> Aligned:
+    """Return the bars of ``symbols`` on one clock; as ``load_bars``, from ready declarations."""
+    return load_read(read_all(paths, options), symbols, basis, options)
+
+
+def load_read(
+    readings: Sequence[tuple[Path, Reading]],
+    symbols: Sequence[str],
+    basis: Basis,
+    options: Options,
+) -> Aligned:
+    """Return the bars of ``symbols`` on one clock from what was read already."""
+    if basis.adjustment is None:
+        raise BarsRefusedError("Nobody said what the prices are adjusted for.")
+    names = tuple(symbols) or symbols_in(readings)
     series = [load_series(symbol, readings, basis, options) for symbol in names]
     refuse_first(series)
     return align(
         series,
-        adjustment=adjustment,
-        calendar=calendar or calendar_of(names),
+        adjustment=basis.adjustment,
+        calendar=basis.calendar or calendar_of(names),
         sources=sources_of(readings),
     )
 
@@ -83,7 +102,8 @@ def refuse_first(series: Sequence[Series]) -> None:
             count = sum(f.count for f in faults if f.kind == fault.kind)
             when = f" ({time_text(fault.time)})" if fault.time is not None else ""
             raise BarsRefusedError(
-                f"{fault.detail}{when}; {count:,} in all: {fault.kind}. Then {REFUSED[fault.kind]}."
+                f"{fault.place}: {one.symbol}: {fault.detail}{when}; rows like it: {count:,}. "
+                f"{REFUSED[fault.kind]}."
             )
         if not len(one.table):
             raise BarsRefusedError(f"{one.symbol}: no bars are left in the range asked for.")

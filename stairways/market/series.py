@@ -106,9 +106,10 @@ def load_series(
         raise BarsRefusedError(f"None of the files has bars of {symbol}.")
     basis = dataclasses.replace(basis, calendar=basis.calendar or calendar_of((symbol,)))
     whole, *later = [_prepared(symbol, reading, basis, options) for reading in own]
-    for part in later:
-        whole = _continued(whole, part)
-    return _judged(whole, basis, options) if len(whole.table) else whole
+    for reading, part in zip(own[1:], later, strict=True):
+        whole = _continued(_labelled(whole, own[0].name), _labelled(part, reading.name))
+    name = own[0].name if len(own) == 1 else ""
+    return _judged(whole, basis, options, name) if len(whole.table) else whole
 
 
 def series_of(bars: Bars) -> list[Series]:
@@ -165,7 +166,7 @@ def _prepared(symbol: str, reading: Reading, basis: Basis, options: Options) -> 
         frequency=frequency,
         table=table,
         seen=seen,
-        findings=tuple(_in_file(reading.name, finding) for finding in findings),
+        findings=_in_file(reading.name, findings),
     )
 
 
@@ -181,9 +182,9 @@ def _about_file(symbol: str, reading: Reading) -> list[Finding]:
     ]
 
 
-def _in_file(name: str, finding: Finding) -> Finding:
-    place = f"{name}, line {finding.row}" if finding.row else name
-    return dataclasses.replace(finding, detail=f"{place}: {finding.symbol}: {finding.detail}")
+def _in_file(name: str, findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """Return the findings with the name of the file where they have none."""
+    return tuple(f if f.file else dataclasses.replace(f, file=name) for f in findings)
 
 
 def _in_range(table: pl.DataFrame, timezone: str, options: Options, *, daily: bool) -> pl.DataFrame:
@@ -215,6 +216,16 @@ def _started(
     return table if starts is times else table.with_columns(pl.Series("time", starts))
 
 
+def _labelled(series: Series, name: str) -> Series:
+    """Return the series with the file of each row, which several files make necessary."""
+    if "file" in series.table.columns:
+        return series
+    file = pl.lit(name).alias("file")
+    return dataclasses.replace(
+        series, table=series.table.with_columns(file), seen=series.seen.with_columns(file)
+    )
+
+
 def _continued(whole: Series, part: Series) -> Series:
     if whole.frequency != part.frequency and len(whole.table) and len(part.table):
         raise BarsRefusedError(
@@ -227,14 +238,14 @@ def _continued(whole: Series, part: Series) -> Series:
     )
 
 
-def _judged(series: Series, basis: Basis, options: Options) -> Series:
+def _judged(series: Series, basis: Basis, options: Options, name: str) -> Series:
     """Return the series with everything found in it, without bars outside the sessions."""
     assert basis.calendar is not None  # noqa: S101 - load_series settled it
     symbol, table, frequency = series.symbol, series.table, series.frequency
     known = sessions_around(series.seen["time"].to_numpy(), basis.calendar)
     found = list(zero_volume(symbol, series.seen))
     found += jumps(symbol, table, frequency)
-    found += splits_in(symbol, table, frequency, basis.adjustment)
+    found += splits_in(table, (symbol, frequency), basis.adjustment, basis.splits)
     if basis.adjustment != "raw":
         found += volume_steps(symbol, table)
     if frequency == "1d":
@@ -242,7 +253,9 @@ def _judged(series: Series, basis: Basis, options: Options) -> Series:
     else:
         found += intraday_findings(symbol, series.seen, frequency, known)
         table = _kept(table, known, options.hours)
-    return dataclasses.replace(series, table=table, findings=(*series.findings, *found))
+    return dataclasses.replace(
+        series, table=table, findings=(*series.findings, *_in_file(name, found))
+    )
 
 
 def _kept(table: pl.DataFrame, known: Sessions, hours: Hours) -> pl.DataFrame:

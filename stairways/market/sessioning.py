@@ -179,4 +179,5 @@ def _outside(
             time=table["time"][place],
             detail=f"{len(outside):,} bars are outside the hours of {known.calendar}",
             count=len(outside),
+            file=table["file"][place] if "file" in table.columns else "",
         )

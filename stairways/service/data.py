@@ -137,7 +137,7 @@ def _finding(finding: Finding) -> DataFindingRaised:
         symbol=finding.symbol,
         row=finding.row,
         time=None if finding.time is None else moment(finding.time),
-        detail=finding.detail,
+        detail=f"{finding.detail} [{finding.place}]" if finding.file else finding.detail,
     )
 
 

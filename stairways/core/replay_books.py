@@ -148,6 +148,9 @@ class Steps:
         return (row, name, symbol) not in self.damaged and (row, name, None) not in self.damaged
 
 
+ALL_AGREE = 3
+"""Bar, positions and cash all go on from the row before."""
+
 COLUMNS = tuple(field.name for field in fields(Steps) if field.name != "damaged")
 
 
@@ -222,8 +225,9 @@ class Chain:
         return earlier
 
 
-def chained(steps: Steps, part: Part, rules: TradingRules, findings: Findings) -> Chain:
+def chained(steps: Steps, market: Market, rules: TradingRules, findings: Findings) -> Chain:
     """Return the steps lane by lane; numbers and lanes that do not count on are findings."""
+    part = findings.part
     numbers = _true_steps(steps, part, findings)
     lanes = _true_lanes(steps, part, numbers, findings)
     order = np.lexsort((np.arange(len(steps)), lanes))
@@ -234,8 +238,8 @@ def chained(steps: Steps, part: Part, rules: TradingRules, findings: Findings) -
     hole |= new_lane & (numbers != part.first_step + lanes)
     hole |= ~ordered.readable
     hole[1:] |= ~ordered.readable[:-1]
-    starts = new_lane & ~hole
-    starts[1:] |= ~hole[1:] & _episode_ends(ordered, rules)
+    last = _at_last_bar(ordered, market, part)
+    starts = _starts(ordered, new_lane | hole, last, findings.part, rules) & ~hole
     return Chain(ordered, numbers, lanes, starts, hole)
 
 
@@ -249,11 +253,19 @@ def _true_steps(steps: Steps, part: Part, findings: Findings) -> Int64:
         number = int(steps.step[row])
         if steps.readable[row] and number != due and steps.sound(row, "step"):
             findings.add(steps.at[row], "step", due, number, "steps count without a gap")
-            goes_on = row + 1 < len(steps) and int(steps.step[row + 1]) == number + 1
-            due = number if goes_on and number > due else due
+            due = number if number > due and _skipped(steps, row, part, due) else due
         numbers[row] = due
         due += 1
     return numbers
+
+
+def _skipped(steps: Steps, row: int, part: Part, due: int) -> bool:
+    """Tell whether steps before ``row`` are lost, rather than its number changed."""
+    number = int(steps.step[row])
+    if row + 1 < len(steps):
+        return int(steps.step[row + 1]) == number + 1
+    lane = int(steps.lane[row])
+    return (number - part.first_step) % part.lanes == lane != (due - part.first_step) % part.lanes
 
 
 def _true_lanes(steps: Steps, part: Part, numbers: Int64, findings: Findings) -> Int64:
@@ -267,24 +279,39 @@ def _true_lanes(steps: Steps, part: Part, numbers: Int64, findings: Findings) ->
     return expected
 
 
-def _episode_ends(steps: Steps, rules: TradingRules) -> Flags:
-    """Tell of each row but the last whether the next one starts an episode.
+def _starts(steps: Steps, broken: Flags, last: Flags, part: Part, rules: TradingRules) -> Flags:
+    """Tell which rows start an episode.
 
-    The flags say so. Where the next row's bar, positions and cash say otherwise, they are
-    three against one and win.
+    ``broken`` are those the row before says nothing of, ``last`` those decided on the last
+    bar that can be. The flags of the row before say so, unless bar, positions and cash
+    contradict them. Where these allow both, as they do while nothing is earned, the length
+    of the episode decides.
     """
     said = (steps.terminated | steps.truncated)[:-1]
     booked = steps.interest - steps.borrow - (steps.shares * steps.prices + steps.costs).sum(1)
     held = steps.positions - steps.shares
-    goes_on = (
+    agree = (
         (steps.bar[1:] == steps.bar[:-1] + 1).astype(np.int64)
-        + (held[1:] == steps.positions[:-1]).all(1)
+        + (held[1:] == steps.positions[:-1]).all(axis=1)
         + (steps.cash[1:] == steps.cash[:-1] + booked[1:])
     )
-    anew = (
-        (steps.bar[1:] != steps.bar[:-1] + 1).astype(np.int64)
-        + (held[1:] == 0).all(1)
-        + (steps.cash[1:] == rules.starting_capital + booked[1:])
-    )
-    ends: Flags = np.where(goes_on == anew, said, anew > goes_on)
-    return ends
+    anew = (held[1:] == 0).all(axis=1) & (steps.cash[1:] == rules.starting_capital + booked[1:])
+    starts = broken.copy()
+    starts[1:] |= np.where((agree == ALL_AGREE) == anew, said, anew)
+    for row in np.flatnonzero(anew & (agree >= ALL_AGREE - 1) & ~broken[1:]).tolist():
+        begin = row - int(np.argmax(starts[row::-1]))
+        starts[row + 1] = last[row] or _has_ended(steps.equity[begin : row + 1], part, rules)
+    return starts
+
+
+def _at_last_bar(steps: Steps, market: Market, part: Part) -> Flags:
+    """Tell which rows were decided on the last bar of the window, by bar and by time."""
+    bar = part.window[1] - 2
+    last: Flags = (steps.bar == bar) & (steps.bar_time == market.times[bar])
+    return last
+
+
+def _has_ended(equity: Int64, part: Part, rules: TradingRules) -> bool:
+    """Tell whether an episode is over because of its length or its losses."""
+    lost = 1.0 - int(equity[-1]) / max(int(equity.max()), rules.starting_capital)
+    return bool(len(equity) == part.episode_length or equity[-1] <= 0 or lost >= part.hard_stop)

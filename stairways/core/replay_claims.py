@@ -46,13 +46,14 @@ def compare_assertions(
         rollout = order[first : int(begins[batch.start])]
         first = int(begins[batch.start])
         last = np.arange(len(rollout)) >= len(rollout) - findings.part.lanes
-        due = rollout[ends[rollout] | last].tolist()
+        due: list[int | None] = rollout[ends[rollout] | last].tolist()
         count = batch.stop - batch.start
         if count != len(due):
             why = "one for each episode that ended and for each lane"
             findings.add(asserted.at[batch.start], "count", len(due), count, why)
-        for row, step in zip(range(batch.start, batch.stop), due, strict=False):
-            if asserted.readable[row]:
+            due = _matched(asserted, batch, chain, believed, due)
+        for row, step in zip(range(batch.start, batch.stop), due, strict=True):
+            if step is not None and asserted.readable[row]:
                 _compare(asserted, row, _books(chain, believed, step), findings)
 
 
@@ -60,6 +61,19 @@ def _batches(begins: Int64) -> list[slice]:
     """Return the runs of assertions that have no step between them."""
     bounds = [0, *(np.flatnonzero(np.diff(begins)) + 1).tolist(), len(begins)]
     return [slice(a, b) for a, b in pairwise(bounds) if b > a]
+
+
+def _matched(
+    asserted: Assertions, batch: slice, chain: Chain, believed: Steps, due: list[int | None]
+) -> list[int | None]:
+    """Return for each assertion the step of its lane and bar, where one or the other lacks."""
+    steps = {
+        (int(chain.lanes[step]), int(believed.bar[step]) + 1): step
+        for step in due
+        if step is not None
+    }
+    keys = zip(asserted.lane[batch].tolist(), asserted.bar[batch].tolist(), strict=True)
+    return [steps.get(key) for key in keys]
 
 
 def _books(chain: Chain, believed: Steps, step: int) -> dict[tuple[str, int | None], int]:

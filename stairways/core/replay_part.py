@@ -10,6 +10,7 @@ from stairways.core.replay_blame import settle
 from stairways.core.replay_books import Findings, Int64, Market, Part, Steps, chained
 from stairways.core.replay_claims import Assertions, compare_assertions
 from stairways.core.replay_ends import compare_ends, profits
+from stairways.core.values import Position
 
 STEP_QUANTITIES = 9
 """Compared values of a step: step, lane, bar, time, interest, borrow, cash, equity, ends."""
@@ -20,7 +21,7 @@ SYMBOL_QUANTITIES = 6
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Checked:
-    """What the comparison of one part gave.
+    """What the comparison of one part gave: findings in log order, and the profit.
 
     ``believed`` are its steps without the faults, lane by lane; ``numbers`` the step numbers
     in log order; ``quantities`` how many stored values were compared.
@@ -45,7 +46,7 @@ def check_part(
 ) -> Checked:
     """Compare every recorded quantity of a part with what it should be."""
     findings = Findings(part, market.symbols, [])
-    chain = chained(steps, part, rules, findings)
+    chain = chained(steps, market, rules, findings)
     believed = settle(chain, market, rules, threshold, findings)
     ends = compare_ends(chain, believed, rules, findings)
     claims = Findings(replace(part, type="BalanceAsserted"), market.symbols, findings.found)
@@ -64,4 +65,9 @@ def check_part(
     last_step = int(chain.numbers.max(initial=part.first_step - 1))
     quantities = len(steps) * by_step + by_balance
     numbers = chain.numbers[np.argsort(believed.at, kind="stable")]
+    findings.found.sort(key=_position)
     return Checked(findings.found, profit, believed, numbers, last_step, quantities)
+
+
+def _position(finding: Finding) -> Position:
+    return finding.position

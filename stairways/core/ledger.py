@@ -217,7 +217,7 @@ def order(
 
 def drawdown(equity: int, peak: int) -> float:
     """Return the share of ``peak`` that is lost; above 1 when there are debts."""
-    return 1.0 - equity / peak
+    return (peak - equity) / peak
 
 
 def is_stopped(equity: int, peak: int, rules: TradingRules) -> bool:

@@ -59,12 +59,12 @@ CYCLES = (
     Column("attempt", "try"),
     Column("target", "target", percent),
     Column("hold_rate", "hold rate", percent),
-    Column("effectiveness", "effectiveness", percent),
+    Column("effectiveness", "effective", percent),
     Column("profit", "return", _signed),
     Column("drawdown", "drawdown", percent),
     Column("divergence", "divergence", _distance),
     "verdict",
-    Column("reason", "why"),
+    Column("reason", "why", wraps=True),
 )
 """The table that a run ends with; hold rate to drawdown are those on validation bars."""
 
@@ -103,7 +103,7 @@ GATES = (
     "threshold",
     "passed",
     "blocking",
-    "reason",
+    Column("reason", wraps=True),
     "evidence",
     "position",
 )
@@ -113,7 +113,7 @@ EVENTS = (
     Column("stream", "stream", _stream),
     "type",
     "actor",
-    Column("payload", "says", gist),
+    Column("payload", "says", gist, wraps=True),
 )
 ALL_OF_EVENTS = (
     "position",

@@ -7,16 +7,17 @@ spreadsheet formula that somebody put into a name or a reason does anything.
 import csv
 import io
 import json
+import textwrap
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
+from itertools import zip_longest
 from typing import Literal
 
 import click
+from rich.cells import cell_len
 from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 Cell = (
     Mapping[str, "Cell"] | Sequence["Cell"] | datetime | Decimal | str | int | float | bool | None
@@ -24,6 +25,12 @@ Cell = (
 Row = Mapping[str, Cell]
 Form = Literal["table", "json", "csv"]
 Command = Callable[..., None]
+
+GAP = 2
+"""Spaces between columns."""
+
+NARROWEST = 24
+"""The least room for text that is wrapped."""
 
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
@@ -35,6 +42,7 @@ class Column:
     key: str
     title: str = ""
     show: Callable[[Cell], str] | None = None
+    wraps: bool = False  # text that may take several lines where there is little room
 
     @property
     def heading(self) -> str:
@@ -67,7 +75,8 @@ def print_rows(out: Console, rows: Iterable[Row], keys: Sequence[Column | str], 
             for line in csv_lines(rows, columns):
                 click.echo(line, nl=False)
         case "table":
-            out.print(table(list(rows), columns))
+            for line in table_lines(list(rows), columns, out.width):
+                click.echo(line)
 
 
 def print_json(value: object) -> None:
@@ -92,15 +101,43 @@ def csv_lines(rows: Iterable[Row], columns: Sequence[Column]) -> Iterator[str]:
         yield _csv_line([_csv_cell(row.get(column.key)) for column in columns])
 
 
-def table(rows: Sequence[Row], columns: Sequence[Column]) -> Table:
-    """Return rows as a table; numbers stand to the right, nothing is cut off."""
-    made = Table(box=None, pad_edge=False, header_style="bold")
-    for column in columns:
-        side: Literal["left", "right"] = "right" if _is_numeric(rows, column) else "left"
-        made.add_column(column.heading, justify=side, overflow="fold")
-    for row in rows:
-        made.add_row(*(Text(column.shown(row)) for column in columns))
-    return made
+def table_lines(rows: Sequence[Row], columns: Sequence[Column], width: int) -> Iterator[str]:
+    """Yield the lines of a table; numbers stand to the right, and nothing is cut off.
+
+    Only columns that say so are wrapped to stay within ``width``; the others make a line
+    longer than that if they must.
+    """
+    cells = [[column.shown(row) for column in columns] for row in rows]
+    headings = [column.heading for column in columns]
+    widths = _widths([headings, *cells], columns, width)
+    right = [_is_numeric(rows, column) for column in columns]
+    yield click.style(_line(headings, widths, right), bold=True)
+    for row in cells:
+        parts = [_wrapped(*one) for one in zip(row, widths, columns, strict=True)]
+        for texts in zip_longest(*parts, fillvalue=""):
+            yield _line(texts, widths, right)
+
+
+def _widths(cells: Sequence[Sequence[str]], columns: Sequence[Column], width: int) -> list[int]:
+    """Return the width of each column; what is left over goes to those that wrap."""
+    widths = [max(map(cell_len, column)) for column in zip(*cells, strict=True)]
+    wrapping = [i for i, column in enumerate(columns) if column.wraps]
+    fixed = sum(widths) + GAP * len(widths) - sum(widths[i] for i in wrapping)
+    for i in wrapping:
+        widths[i] = min(widths[i], max(NARROWEST, (width - fixed) // len(wrapping)))
+    return widths
+
+
+def _wrapped(text: str, width: int, column: Column) -> list[str]:
+    return (textwrap.wrap(text, width) or [""]) if column.wraps else [text]
+
+
+def _line(texts: Sequence[str], widths: Sequence[int], right: Sequence[bool]) -> str:
+    padded = (
+        " " * (width - cell_len(text)) + text if end else text + " " * (width - cell_len(text))
+        for text, width, end in zip(texts, widths, right, strict=True)
+    )
+    return (" " * GAP).join(padded).rstrip()
 
 
 def cell_text(cell: Cell) -> str:

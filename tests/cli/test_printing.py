@@ -17,10 +17,8 @@ from stairways.cli.printing import Column, Form, Row
 NOON = datetime(2026, 1, 7, 14, 0, tzinfo=timezone(timedelta(hours=2)))
 
 
-def drawn(rows: list[Row], *columns: Column, width: int = 10_000) -> str:
-    written = io.StringIO()
-    Console(file=written, width=width).print(printing.table(rows, columns))
-    return written.getvalue()
+def drawn(rows: list[Row], *columns: Column, width: int = 10_000) -> list[str]:
+    return [click.unstyle(line) for line in printing.table_lines(rows, columns, width)]
 
 
 def as_csv(row: Row) -> str:
@@ -56,25 +54,41 @@ def test_csv_leaves_negative_numbers_alone() -> None:
 
 
 def test_a_table_obeys_neither_markup_nor_terminal_escapes() -> None:
-    text = drawn([{"reason": "[red]x[/red] \x1b[2J\nend"}], Column("reason"))
+    _, line = drawn([{"reason": "[red]x[/red] \x1b[2J\nend"}], Column("reason"))
 
-    assert "[red]x[/red] \\x1b[2J\\nend" in text
+    assert line == "[red]x[/red] \\x1b[2J\\nend"
 
 
-def test_a_narrow_table_cuts_nothing_off() -> None:
-    text = drawn([{"digest": "0123456789abcdef" * 4}], Column("digest"), width=30)
+def test_a_narrow_table_wraps_what_may_wrap_and_cuts_nothing_off() -> None:
+    row: Row = {"digest": "0123456789abcdef" * 4, "n": 7, "why": "because of " * 12}
 
-    assert "".join(text.split()) == "digest" + "0123456789abcdef" * 4
+    heading, first, *others = drawn(
+        [row], Column("digest"), Column("n"), Column("why", wraps=True), width=40
+    )
+
+    assert first.startswith("0123456789abcdef" * 4 + "  7  because of because of")
+    assert heading.split() == ["digest", "n", "why"]
+    assert sum(line.count("because of") for line in (first, *others)) == 12
+    assert all(line.startswith(" " * 69) for line in others)
+
+
+def test_numbers_stand_to_the_right_and_wide_letters_count_twice() -> None:
+    rows: list[Row] = [{"name": "\u8cb7\u3044", "n": 5}, {"name": "sell", "n": 12345}]
+
+    assert drawn(rows, Column("name"), Column("n"))[1:] == ["\u8cb7\u3044      5", "sell  12345"]
+
+
+def test_a_table_without_rows_is_its_headings() -> None:
+    assert drawn([], Column("a"), Column("b")) == ["a  b"]
 
 
 def test_money_is_shown_to_the_cent_and_shares_in_percent() -> None:
     row: Row = {"equity": Decimal("1234567.894999"), "rate": 0.7449}
 
-    text = drawn([row], Column("equity"), Column("rate", "hold rate", printing.percent))
+    heading, line = drawn([row], Column("equity"), Column("rate", "hold rate", printing.percent))
 
-    assert "1,234,567.89" in text
-    assert "hold rate" in text
-    assert "74.5%" in text
+    assert heading.endswith("hold rate")
+    assert line == "1,234,567.89      74.5%"
 
 
 def test_times_are_shown_in_utc() -> None:

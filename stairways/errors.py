@@ -36,6 +36,10 @@ class BlobMissingError(StairwaysError):
     """A blob that an event names is not in the store, or is not what its digest says."""
 
 
+class SealError(StairwaysError):
+    """A key, a signed note, a checkpoint or a proof is not what its format says."""
+
+
 class BarsRefusedError(StairwaysError):
     """Market data cannot be used: the message names file, row and reason."""
 

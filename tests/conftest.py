@@ -89,16 +89,16 @@ def postgres(worker_id: str) -> Iterator[str]:
         yield given
         return
     session = os.environ.get("PYTEST_XDIST_TESTRUNUID", f"{os.getpid()}-{worker_id}")
-    _remove_stale()
     server = Postgres(Path(tempfile.gettempdir()) / f"stairways-pg-{session[:16]}")
     with Path(f"{server.folder}.lock").open("w") as users:
-        with _alone(users):
+        with _alone():
+            fcntl.flock(users, fcntl.LOCK_SH)
+            _remove_stale()
             if not server.folder.exists():
                 server.create()
                 server.start()
-        fcntl.flock(users, fcntl.LOCK_SH)
         yield server.url
-        with contextlib.suppress(BlockingIOError):
+        with _alone(), contextlib.suppress(BlockingIOError):
             fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
             server.remove()
             Path(users.name).unlink()
@@ -255,10 +255,11 @@ def _group(user: str) -> int:
 
 
 @contextlib.contextmanager
-def _alone(file: object) -> Iterator[None]:
-    fcntl.flock(file, fcntl.LOCK_EX)  # type: ignore[arg-type]  # an open file
-    yield
-    fcntl.flock(file, fcntl.LOCK_UN)  # type: ignore[arg-type]  # an open file
+def _alone() -> Iterator[None]:
+    """Let one test process at a time start or remove servers."""
+    with (Path(tempfile.gettempdir()) / "stairways-pg.guard").open("w") as guard:
+        fcntl.flock(guard, fcntl.LOCK_EX)
+        yield
 
 
 def _remove_stale() -> None:

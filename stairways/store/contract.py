@@ -119,6 +119,14 @@ class EventStore(Protocol):
         """Return the size and root of the log as of now."""
         ...
 
+    def add_checkpoint(self, note: bytes) -> None:
+        """Store a signed checkpoint for ever; the newest comes last."""
+        ...
+
+    def checkpoints(self) -> Sequence[bytes]:
+        """Return every signed checkpoint, oldest first."""
+        ...
+
     def put_blob(self, content: bytes) -> Digest:
         """Store ``content`` unless it is there already, durably, and return its digest."""
         ...

@@ -34,6 +34,7 @@ class MemoryStore:
         self._appends: dict[str, Append] = {}
         self._edge = Edge()
         self._blobs: dict[Digest, bytes] = {}
+        self._notes: list[bytes] = []
 
     def append(
         self,
@@ -89,6 +90,14 @@ class MemoryStore:
     def head(self) -> Head:
         """Return the size and root of the log as of now."""
         return head_of(self._edge)
+
+    def add_checkpoint(self, note: bytes) -> None:
+        """Keep a signed checkpoint."""
+        self._notes.append(note)
+
+    def checkpoints(self) -> Sequence[bytes]:
+        """Return every signed checkpoint, oldest first."""
+        return list(self._notes)
 
     def put_blob(self, content: bytes) -> Digest:
         """Keep ``content`` under its digest."""

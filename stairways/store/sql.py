@@ -52,6 +52,8 @@ _INSERT_APPEND = """
     INSERT INTO appends (first, last, stream, version, recorded_at, actor, correlation,
                          causation, append_id, root)
     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
+_INSERT_CHECKPOINT = """
+    INSERT INTO checkpoints (id, note) SELECT coalesce(max(id), 0) + 1, ? FROM checkpoints"""
 _INSERT_BLOB = """
     INSERT INTO blobs (digest, size, encoding, content) VALUES (?, ?, ?, ?)
     ON CONFLICT DO NOTHING"""
@@ -130,6 +132,25 @@ class SqlStore:
         """Return the size and root of the log as of now."""
         [(size, root)] = self.rows("SELECT size, root FROM head WHERE id = 1", ())
         return Head(size, Digest(root.hex()))
+
+    def add_checkpoint(self, note: bytes) -> None:
+        """Store a signed checkpoint for ever; the newest comes last."""
+
+        def work(connection: Connection) -> None:
+            self.driver.lock_head(connection)  # two writers would take the same number
+            connection.execute(self.driver.sql(_INSERT_CHECKPOINT), (note,))
+            connection.commit()
+
+        self.run(work)
+
+    def checkpoints(self) -> Sequence[bytes]:
+        """Return every signed checkpoint, oldest first."""
+        return [note for (note,) in self.rows("SELECT note FROM checkpoints ORDER BY id", ())]
+
+    def leaves(self, first: int, last: int) -> Sequence[bytes]:
+        """Return the stored leaf hashes of positions ``first`` to ``last``."""
+        statement = "SELECT leaf FROM events WHERE position BETWEEN ? AND ? ORDER BY position"
+        return [leaf for (leaf,) in self.rows(statement, (first, last))]
 
     def put_blob(self, content: bytes) -> Digest:
         """Store ``content`` unless it is there already, durably, and return its digest."""

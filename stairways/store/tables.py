@@ -23,7 +23,7 @@ from sqlalchemy import (
 BULK_TYPES = ("ControllerUpdated", "EvaluationStepTaken", "StepTaken")
 """Events so frequent that finding them by type needs no index; all others have one."""
 
-APPEND_ONLY = ("streams", "appends", "events", "blobs")
+APPEND_ONLY = ("streams", "appends", "events", "blobs", "checkpoints")
 """Tables whose rows are never changed nor removed."""
 
 NOT_BULK = "type NOT IN ({})".format(", ".join(f"'{name}'" for name in BULK_TYPES))
@@ -95,5 +95,13 @@ blobs = Table(
     Column("size", _Whole, nullable=False),
     Column("encoding", Text, nullable=False),  # identity or zstd
     Column("content", LargeBinary, nullable=False),
+    sqlite_strict=True,
+)
+
+checkpoints = Table(
+    "checkpoints",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("note", LargeBinary, nullable=False),  # a C2SP signed note
     sqlite_strict=True,
 )

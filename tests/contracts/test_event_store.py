@@ -187,6 +187,13 @@ def test_a_blob_is_stored_once_and_reads_back(store: EventStore) -> None:
         assert store.get_blob(digest) == content
 
 
+def test_checkpoints_are_kept_in_order(store: EventStore) -> None:
+    assert store.checkpoints() == []
+    for note in (b"one", b"two", b"two"):
+        store.add_checkpoint(note)
+    assert store.checkpoints() == [b"one", b"two", b"two"]
+
+
 def test_a_missing_blob_is_named(store: EventStore) -> None:
     digest = digest_of(b"never stored")
     with pytest.raises(BlobMissingError, match=digest):

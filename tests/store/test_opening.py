@@ -24,7 +24,7 @@ from stairways.store.opening import (
     upgrade,
 )
 from stairways.store.sql import SqlStore
-from stairways.store.tables import metadata
+from stairways.store.tables import APPEND_ONLY, metadata
 
 RUN = StreamName("run-1")
 STEP = Encoded("StepTaken", 1, b'{"step":1}')
@@ -180,6 +180,8 @@ FORBIDDEN = [
     "UPDATE appends SET actor = 'nobody'",
     "UPDATE streams SET name = 'other'",
     "UPDATE blobs SET size = 0",
+    "UPDATE checkpoints SET note = NULL",
+    "DELETE FROM checkpoints",
     "UPDATE head SET size = 0",
     "UPDATE head SET root = edge",
     "DELETE FROM events",
@@ -195,7 +197,7 @@ FORBIDDEN_ON_SQLITE = [
     "REPLACE INTO blobs SELECT digest, 0, encoding, content FROM blobs",
 ]
 FORBIDDEN_ON_POSTGRES = [
-    *[f"TRUNCATE {table} CASCADE" for table in ("events", "appends", "streams", "blobs", "head")],
+    *[f"TRUNCATE {table} CASCADE" for table in (*APPEND_ONLY, "head")],
     "SET session_replication_role = replica; DELETE FROM events",
     "SET session_replication_role = replica; UPDATE head SET size = 0",
 ]
@@ -225,6 +227,7 @@ def test_postgres_refuses_even_the_owner(new_log: Callable[[str], str], statemen
 def _refuses(url: str, store: EventStore, statement: str) -> None:
     store.append(RUN, NEW, [STEP], by("a"))
     store.put_blob(b"weights")
+    store.add_checkpoint(b"note")
     before = (store.head(), list(store.read()))
     with pytest.raises(DBAPIError, match="the log is append-only"):
         run_sql(url, *statement.split("; "))

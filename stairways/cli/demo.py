@@ -39,7 +39,7 @@ def command(app: "App", folder: Path, seed: str | None) -> None:
 
     if seed is not None:
         app.flags.give("run.seed", seed, "--seed")
-    path = _bars_file()
+    path = bars_file()
     folder.mkdir(parents=True, exist_ok=True)
     url = f"sqlite:///{folder / 'stairways.db'}"
     app.flags.give("log.database_url", url, "--folder")
@@ -55,7 +55,7 @@ def command(app: "App", folder: Path, seed: str | None) -> None:
     raise SystemExit(0 if clean else 1)
 
 
-def _bars_file() -> Path:
+def bars_file() -> Path:
     """Return where the package keeps its bars, without importing it."""
     spec = find_spec(PACKAGE)
     places: Sequence[str] = (spec.submodule_search_locations or ()) if spec else ()

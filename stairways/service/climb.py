@@ -25,7 +25,7 @@ from stairways.service.plan import Plan
 from stairways.store.contract import Appended
 from stairways.training import state as states
 from stairways.training.calibration import observations, sampled
-from stairways.training.learner import Float32, Learner, Update
+from stairways.training.learner import Float32, Learner, Rollout, Update
 from stairways.training.recorder import Clock, rollout_events
 from stairways.training.state import State
 
@@ -84,6 +84,14 @@ class Climber:
     def keep(self, content: State) -> Digest:
         """Store a training state and return its digest."""
         return self.journal.store.put_blob(states.pack(content))
+
+    def record(self, rollout: Rollout) -> None:
+        """Make every step of a rollout durable."""
+        before = self.progress.steps
+        steps = rollout_events(
+            self.lanes, self.clock, before, rollout.log_probabilities, rollout.values
+        )
+        self.journal.write_encoded(self.run_stream, steps)
 
     def stored(self, digest: Digest) -> State:
         """Return a training state from the store."""
@@ -162,11 +170,7 @@ class Climber:
         self._set_margin(cycle.target)
         self.lanes.clear_trace()
         rollout = self.learner.collect(self.lanes)
-        before = self.progress.steps
-        steps = rollout_events(
-            self.lanes, self.clock, before, rollout.log_probabilities, rollout.values
-        )
-        self.journal.write_encoded(self.run_stream, steps)
+        self.record(rollout)
         update = self.learner.improve(rollout)
         event = self._updated(cycle, attempt, update, rollout.hold_rate)
         self.last_update = self.note(self.run_stream, event).last

@@ -66,10 +66,8 @@ def run_stairway(job: Job) -> e.RunFinished:
     Everything is in the log before this returns. A job whose run is in the log already goes
     on from the last captured state, without training any durable step twice.
     """
-    torch.set_num_threads(1)
-    torch.use_deterministic_algorithms(mode=True)
     past = list(job.store.read(stream=job.run_stream, types=LANDMARKS))
-    climber = _resumed(job, past) if past else _started(job)
+    climber = _resumed(job, past) if past else begin(job)
     try:
         return _climb(climber)
     except TrainingFailedError as error:
@@ -103,7 +101,7 @@ def _climb_cycle(climber: Climber, cycle: Cycle) -> None:
     reject_diverged(climber, cycle, climber.plan.programme.attempts)
 
 
-def _started(job: Job) -> Climber:
+def begin(job: Job) -> Climber:
     """Record the start of a run and return it at the foot of the stairway."""
     seen, regime = features(job.bars), regime_scores(job.bars)
     windows = windows_of(job.bars, seen.warm_up, job.plan.programme)
@@ -203,6 +201,8 @@ def _of_model(job: Job, after: Position, until: Position | None) -> list[Record]
 
 
 def _climber(job: Job, tape: Tape, windows: Windows, journal: Journal) -> Climber:
+    torch.set_num_threads(1)  # other numbers give other bits, and wait for each other
+    torch.use_deterministic_algorithms(mode=True)
     plan, count = job.plan, len(job.bars.symbols)
     seed = int(plan.generator("weights", 0).integers(2**31))
     model = build_ppo(observation_space(count), action_space(count), plan.ppo, seed)

@@ -43,6 +43,7 @@ class Tape:
 
 def tape_of(bars: Bars, rules: TradingRules) -> Tape:
     """Compute features and regime of ``bars`` and prepare the tape."""
+    _check_bars(bars)
     return make_tape(bars, features(bars), regime_scores(bars), rules)
 
 

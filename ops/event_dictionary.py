@@ -1,6 +1,6 @@
 """Write docs/events.md, the dictionary of every event, from the source of the events.
 
-Run it after changing an event: ``python ops/event_dictionary.py > docs/events.md``. A field's
+Run it after changing an event: ``python -m ops.event_dictionary > docs/events.md``. A field's
 meaning is the comment behind it in ``core/events.py``; fields that mean the same everywhere
 are explained once, here.
 """
@@ -8,6 +8,7 @@ are explained once, here.
 import ast
 import inspect
 import tokenize
+import typing
 from collections.abc import Iterator
 from io import StringIO
 from typing import NamedTuple
@@ -187,13 +188,25 @@ def dictionary() -> str:
 
 def fields_of(kind: type) -> Iterator[Field]:
     """Yield the fields of an event with what is said about each."""
-    source = inspect.getsource(kind)
-    comments = _comments(source)
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
-            name = node.target.id
-            meaning = _meaning(kind, name, comments.get(node.lineno, ""))
-            yield Field(name, _type(node.annotation), meaning)
+    comments = comments_by_field(kind)
+    for name, annotation in _annotations(kind).items():
+        yield Field(name, _type(annotation), _meaning(kind, name, comments[name]))
+
+
+def comments_by_field(kind: type) -> dict[str, str]:
+    """Return for each field of a dataclass the comment behind it, or nothing."""
+    comments = _comments(inspect.getsource(kind))
+    return {name: comments.get(node.lineno, "") for name, node in _annotations(kind).items()}
+
+
+def _annotations(kind: type) -> dict[str, ast.expr]:
+    """Return the annotation of each field of a dataclass, from its source."""
+    (made,) = ast.parse(inspect.getsource(kind)).body
+    return {
+        node.target.id: node.annotation
+        for node in typing.cast("ast.ClassDef", made).body
+        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name)
+    }
 
 
 def _section(kind: type) -> str:

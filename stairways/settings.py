@@ -125,12 +125,13 @@ def flatten(settings: Settings) -> Mapping[str, str]:
     ``UNRECORDED`` sections are left out, so that the same run on another database has the same
     settings. Reading the texts back with ``--set`` gives the same values bit for bit.
     """
-    return {
-        f"{section}.{key}": _text(hint, getattr(getattr(settings, section), key))
-        for section, kind in _sections().items()
-        if section not in UNRECORDED
-        for key, hint in _hints(kind).items()
-    }
+    recorded = _texts(settings)
+    return {name: recorded[name] for name in names() if name.partition(".")[0] not in UNRECORDED}
+
+
+def default_texts() -> Mapping[str, str]:
+    """Return the default of every setting, dotted name to canonical text."""
+    return _texts(Settings())
 
 
 def digest(settings: Settings) -> Digest:
@@ -157,6 +158,14 @@ def without_password(url: str) -> str:
     """Return a database URL fit for eyes and logs: every password in it is ``***``."""
     hidden = re.sub(r"(?<=://)([^/:@?]*):.*@", r"\1:***@", url)
     return re.sub(r"(?i)(password=)[^&\s]*", r"\1***", hidden)
+
+
+def _texts(settings: Settings) -> dict[str, str]:
+    return {
+        f"{section}.{key}": _text(hint, getattr(getattr(settings, section), key))
+        for section, kind in _sections().items()
+        for key, hint in _hints(kind).items()
+    }
 
 
 def _file_values(file: Path | None) -> Iterator[Given]:

@@ -2,14 +2,17 @@
 
 import re
 from pathlib import Path
+from typing import get_type_hints
 
 import click
 import pytest
 
 from ops.event_dictionary import dictionary, fields_of
+from ops.settings_reference import reference, settings_of
 from stairways import cli
 from stairways.codec import SCHEMAS
 from stairways.readmodels import tables
+from stairways.settings import Settings
 
 ROOT = Path(__file__).parents[1]
 PAGES = [*ROOT.glob("README.md"), *sorted((ROOT / "docs").glob("*.md"))]
@@ -44,7 +47,20 @@ def test_every_field_of_an_event_is_explained(event: type) -> None:
 def test_the_dictionary_of_events_is_up_to_date() -> None:
     written = (ROOT / "docs" / "events.md").read_text(encoding="utf-8")
 
-    assert written == dictionary(), "run: python ops/event_dictionary.py > docs/events.md"
+    assert written == dictionary(), "run: python -m ops.event_dictionary > docs/events.md"
+
+
+@pytest.mark.parametrize(("section", "kind"), get_type_hints(Settings).items())
+def test_every_setting_is_explained(section: str, kind: type) -> None:
+    unexplained = [one.name for one in settings_of(section, kind) if not one.meaning]
+
+    assert unexplained == [], "comment the setting in its dataclass"
+
+
+def test_the_reference_of_settings_is_up_to_date() -> None:
+    written = (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")
+
+    assert written == reference(), "run: python -m ops.settings_reference > docs/settings.md"
 
 
 @pytest.mark.parametrize("table", tables.metadata.sorted_tables, ids=lambda table: table.name)

@@ -16,15 +16,17 @@ from stairways.core.replay import Finding, Plain, Profit, Threshold
 from stairways.core.replay_books import Findings, Part, Steps
 from stairways.core.replay_claims import Assertions, evaluation_claims, held_steps
 from stairways.core.replay_part import Checked, check_part
-from stairways.errors import NotCanonicalError, UnknownEventError
 from stairways.service.replay_columns import Columns, read_columns
-from stairways.service.replay_setup import Setup, codec_field
+from stairways.service.replay_setup import UNREADABLE, Setup, field_in
 from stairways.store.contract import Record
 
 STEP_TYPES: dict[str, type] = {
     "StepTaken": e.StepTaken,
     "EvaluationStepTaken": e.EvaluationStepTaken,
 }
+OF_LOST_STEPS = ("decisions", "start_equity")
+"""Results of an evaluation that can be told although some of its steps cannot be read."""
+
 MEANS = {("CycleFinished", "hold_rate")}
 """Claims that were averaged in another order than here."""
 
@@ -87,13 +89,13 @@ def read_event(record: Record, faults: list[Finding]) -> Event | None:
         if codec.encode(event) == record.payload or record.schema != codec.type_of(event)[1]:
             return event
         reason = "the payload is not canonical"
-    except (UnknownEventError, NotCanonicalError, ValueError) as error:
+    except UNREADABLE as error:
         reason = str(error)
     faults.append(
         Finding(
             position=record.position,
             type=record.type,
-            field=codec_field(reason),
+            field=field_in(reason),
             expected=None,
             recorded=record.payload[:80].decode(errors="replace"),
             message=f"{record.type} cannot be read: {reason}",
@@ -188,7 +190,9 @@ def _compare_controller(
         updates.add(section.opener.position, "count", len(taken), len(records), why)
     numbers = np.concatenate([[part.first_step - 1], checked.numbers])
     due = numbers[np.searchsorted(_positions(taken), _positions(records))]
+    damaged = [fault.row for fault in columns.faults if fault.field == "step"]
     wrong = columns.readable & (columns.fields["step"] != due)
+    wrong[damaged] = False
     for row in np.flatnonzero(wrong).tolist():
         recorded = int(columns.fields["step"][row])
         updates.add(records[row].position, "step", int(due[row]), recorded, "it follows that step")
@@ -207,15 +211,18 @@ class _Claimed:
     def by(self, event: Event | None) -> dict[str, object]:
         """Return what ``event`` should say, field by field."""
         steps = self.checked.believed
+        lost = not steps.readable.all()
         match event:
             case e.EvaluationStarted():
                 return {"first_bar": self.part.window[0], "last_bar": self.part.window[1] - 1}
             case e.CycleFinished() if len(steps):
-                return {"steps": len(steps), "hold_rate": held_steps(steps) / len(steps)}
+                rate = event.hold_rate if lost else held_steps(steps) / len(steps)
+                return {"steps": len(steps), "hold_rate": rate}
             case e.EvaluationFinished() if len(steps) and self.target is not None:
                 evidence = (int(steps.at[0]), int(steps.at[-1]))
                 claims = evaluation_claims(steps, self.rules, self.target)
-                return {**claims, "evidence": evidence}
+                known = OF_LOST_STEPS if lost else claims.keys()
+                return {**{name: claims[name] for name in known}, "evidence": evidence}
             case e.RunFinished():
                 return {"steps": self.last_step}
             case _:  # no other event speaks of the books

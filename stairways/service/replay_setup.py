@@ -1,6 +1,7 @@
 """What a replay needs to know of a run before its first step: rules, bars, windows, lanes."""
 
 import dataclasses
+import re
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,10 +13,13 @@ from stairways.core.ledger import TradingRules
 from stairways.core.replay import Finding
 from stairways.core.replay_books import Market, Part, market_of
 from stairways.core.values import MICROS_PER_DOLLAR, Micros, Position, digest_of
-from stairways.errors import SettingsError, UnknownEventError
+from stairways.errors import NotCanonicalError, SettingsError, UnknownEventError
 from stairways.market.bars import Bars
 from stairways.market.canonical import decode_bars
 from stairways.store.contract import EventStore, Record
+
+UNREADABLE = (UnknownEventError, NotCanonicalError, TypeError, ValueError)
+"""What the codec raises for a payload that is not the event it should be."""
 
 SECTION = "trading."
 LANES = "ppo.lanes"
@@ -74,8 +78,8 @@ def set_up(store: EventStore, record: Record) -> Setup | Finding:
     """
     try:
         start = codec.decode(record.type, record.schema, record.payload)
-    except (UnknownEventError, ValueError) as error:
-        return _finding(record, codec_field(str(error)), None, str(error))
+    except UNREADABLE as error:
+        return _finding(record, field_in(str(error)), None, str(error))
     assert isinstance(start, e.RunStarted)  # noqa: S101 - the caller asked for its type
     try:
         rules = rules_from(start.settings)
@@ -106,9 +110,10 @@ def rules_from(settings: Mapping[str, str]) -> TradingRules:
     return TradingRules(**values)
 
 
-def codec_field(message: str) -> str:
-    """Return the name of the field a codec error complains about, else ``payload``."""
-    return message.rsplit(": ", 1)[-1].rstrip(".") if "other fields: " in message else "payload"
+def field_in(reason: str) -> str:
+    """Return the one field that an error of the codec complains about, else ``payload``."""
+    named = re.search(r"other fields: (\w+)\.$|^\w+\.(\w+)", reason)
+    return (named[1] or named[2]) if named else "payload"
 
 
 def _read(hint: typing.Any, text: str) -> typing.Any:  # noqa: ANN401 - as the annotation says

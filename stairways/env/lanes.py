@@ -155,6 +155,11 @@ class Lanes:
         """Return the row of the tape on which each lane decides next, ``(L,)``."""
         return self._lanes["row"].copy()
 
+    @property
+    def is_fresh(self) -> bool:
+        """Say whether every lane stands at the beginning of an episode."""
+        return not self._lanes["age"].any()
+
     def _recent(self) -> tuple[bool, ...]:
         window, steps = self.control.window, self.decided
         if steps < window:

@@ -5,6 +5,7 @@ may be stopped at any moment, run twice at a time, or start again from zero, and
 always say what the log says up to the position they name.
 """
 
+import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
@@ -13,6 +14,7 @@ from sqlalchemy.exc import DBAPIError
 
 from stairways.core.projections import ModelState, RunSummary
 from stairways.core.values import Position
+from stairways.errors import LogUnavailableError
 from stairways.readmodels import queries, tables
 from stairways.readmodels.batch import Batch
 from stairways.readmodels.rows import Row, Span, cycle_rows, model_row, run_row
@@ -22,6 +24,12 @@ PROJECTION = 1
 """Raised whenever the tables are filled in another way; they are then built anew."""
 
 RECORDS_A_BATCH = 20_000
+
+_FORBIDDEN = ("42501", "25006")  # PostgreSQL: insufficient_privilege, read_only_sql_transaction
+_BEHIND = (
+    "The read models are behind the log, and this account may not fill them. Have its owner run "
+    "`stairways audit runs`, or use `audit events`, `steps` and `show`, which read the log itself."
+)
 
 
 class Projector:
@@ -80,7 +88,15 @@ class Projector:
                 yield connection
         except DBAPIError as error:
             cause = error.orig if isinstance(error.orig, Exception) else error
+            if _is_forbidden(cause):
+                raise LogUnavailableError(_BEHIND) from error
             raise driver.explain(cause) from error
+
+
+def _is_forbidden(error: Exception) -> bool:
+    """Say whether the database refused a change because of who asked for it."""
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    return code == sqlite3.SQLITE_READONLY or getattr(error, "sqlstate", "") in _FORBIDDEN
 
 
 class _Tables:

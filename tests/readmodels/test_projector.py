@@ -9,13 +9,13 @@ from sqlalchemy import insert
 
 from stairways.core import curves, projections
 from stairways.core.values import Position, StreamName
-from stairways.errors import UnknownEventError
+from stairways.errors import LogUnavailableError, UnknownEventError
 from stairways.readmodels import projector as projecting
 from stairways.readmodels import queries, tables
 from stairways.readmodels.projector import Projector
 from stairways.readmodels.rows import cycle_rows, to_time
 from stairways.store.contract import Context, Encoded
-from stairways.store.opening import open_sql_store
+from stairways.store.opening import driver_for, open_sql_store, system_clock
 from stairways.store.sql import SqlStore
 from tests import made_up
 
@@ -191,6 +191,19 @@ def test_gates_keep_their_evidence_and_their_own_position(full: SqlStore) -> Non
     record = next(full.read(after=Position(row["position"] - 1), limit=1))
     assert record.type == "GateDecided"
     assert (row["gate"], row["passed"], row["evidence"]) == ("drawdown", False, "3,4")
+
+
+def test_an_account_that_may_only_read_is_told_what_to_do_or_answered(
+    full: SqlStore, database_url: str
+) -> None:
+    reader = SqlStore(driver_for(database_url, read_only=True), system_clock, 1.0)
+
+    with pytest.raises(LogUnavailableError, match="this account may not fill them"):
+        Projector(reader).catch_up()
+
+    Projector(full).catch_up()
+    assert Projector(reader).catch_up() == full.head().size
+    reader.close()
 
 
 def test_a_payload_that_cannot_be_read_is_named_by_its_position(log: SqlStore) -> None:

@@ -239,7 +239,7 @@ def chained(steps: Steps, market: Market, rules: TradingRules, findings: Finding
     hole |= ~ordered.readable
     hole[1:] |= ~ordered.readable[:-1]
     last = _at_last_bar(ordered, market, part)
-    starts = _starts(ordered, new_lane | hole, last, findings.part, rules) & ~hole
+    starts = _Starts(ordered, new_lane, hole, last, part, rules.starting_capital).find()
     return Chain(ordered, numbers, lanes, starts, hole)
 
 
@@ -279,29 +279,55 @@ def _true_lanes(steps: Steps, part: Part, numbers: Int64, findings: Findings) ->
     return expected
 
 
-def _starts(steps: Steps, broken: Flags, last: Flags, part: Part, rules: TradingRules) -> Flags:
-    """Tell which rows start an episode.
+@dataclass(frozen=True, slots=True)
+class _Starts:
+    """Finds the first row of every episode.
 
-    ``broken`` are those the row before says nothing of, ``last`` those decided on the last
-    bar that can be. The flags of the row before say so, unless bar, positions and cash
-    contradict them. Where these allow both, as they do while nothing is earned, the length
-    of the episode decides.
+    ``new_lane`` marks the first row of each lane, ``hole`` rows that the row before says
+    nothing of, ``last`` rows decided on the last bar that can be.
     """
-    said = (steps.terminated | steps.truncated)[:-1]
-    booked = steps.interest - steps.borrow - (steps.shares * steps.prices + steps.costs).sum(1)
-    held = steps.positions - steps.shares
-    agree = (
-        (steps.bar[1:] == steps.bar[:-1] + 1).astype(np.int64)
-        + (held[1:] == steps.positions[:-1]).all(axis=1)
-        + (steps.cash[1:] == steps.cash[:-1] + booked[1:])
-    )
-    anew = (held[1:] == 0).all(axis=1) & (steps.cash[1:] == rules.starting_capital + booked[1:])
-    starts = broken.copy()
-    starts[1:] |= np.where((agree == ALL_AGREE) == anew, said, anew)
-    for row in np.flatnonzero(anew & (agree >= ALL_AGREE - 1) & ~broken[1:]).tolist():
-        begin = row - int(np.argmax(starts[row::-1]))
-        starts[row + 1] = last[row] or _has_ended(steps.equity[begin : row + 1], part, rules)
-    return starts
+
+    steps: Steps
+    new_lane: Flags
+    hole: Flags
+    last: Flags
+    part: Part
+    capital: int
+
+    def find(self) -> Flags:
+        """Tell which rows start an episode.
+
+        The flags of the row before say so, unless bar, positions and cash contradict them.
+        Where these allow both, as they do while nothing is earned, the length of the
+        episode decides.
+        """
+        steps = self.steps
+        said = (steps.terminated | steps.truncated)[:-1]
+        paid = (steps.shares * steps.prices + steps.costs).sum(axis=1)
+        booked = (steps.interest - steps.borrow - paid)[1:]
+        held = (steps.positions - steps.shares)[1:]
+        agree = (
+            (steps.bar[1:] == steps.bar[:-1] + 1).astype(np.int64)
+            + (held == steps.positions[:-1]).all(axis=1)
+            + (steps.cash[1:] == steps.cash[:-1] + booked)
+        )
+        anew = (held == 0).all(axis=1) & (steps.cash[1:] == self.capital + booked)
+        starts = self.new_lane | self.hole
+        ties = anew & (agree >= ALL_AGREE - 1) & ~starts[1:]
+        starts[1:] |= np.where((agree == ALL_AGREE) == anew, said, anew)
+        for row in np.flatnonzero(ties).tolist():
+            begin = row - int(np.argmax(starts[row::-1]))
+            if not self.hole[begin]:
+                starts[row + 1] = self.last[row] or self._has_ended(begin, row)
+        return starts & ~self.hole
+
+    def _has_ended(self, begin: int, row: int) -> bool:
+        """Tell whether an episode is over because of its length or its losses."""
+        rows = [i for i in range(begin, row + 1) if self.steps.sound(i, "equity")]
+        equity = [self.capital, *self.steps.equity[rows].tolist()]
+        lost = 1.0 - equity[-1] / max(equity)
+        length = row - begin + 1
+        return length == self.part.episode_length or lost >= self.part.hard_stop
 
 
 def _at_last_bar(steps: Steps, market: Market, part: Part) -> Flags:
@@ -309,9 +335,3 @@ def _at_last_bar(steps: Steps, market: Market, part: Part) -> Flags:
     bar = part.window[1] - 2
     last: Flags = (steps.bar == bar) & (steps.bar_time == market.times[bar])
     return last
-
-
-def _has_ended(equity: Int64, part: Part, rules: TradingRules) -> bool:
-    """Tell whether an episode is over because of its length or its losses."""
-    lost = 1.0 - int(equity[-1]) / max(int(equity.max()), rules.starting_capital)
-    return bool(len(equity) == part.episode_length or equity[-1] <= 0 or lost >= part.hard_stop)

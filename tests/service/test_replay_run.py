@@ -1,8 +1,6 @@
 """A real run replays clean, and whatever is changed or damaged in its log is named."""
 
-import itertools
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 import orjson
@@ -16,56 +14,28 @@ from stairways.errors import BlobMissingError, NoSuchRunError
 from stairways.market.canonical import encode_bars
 from stairways.market.simulation import simulate
 from stairways.service.replay import evaluation_findings, record_report, replay_run
-from stairways.service.run_stairway import Job, run_stairway
-from stairways.store.contract import Context, Encoded, EventStore, Record
+from stairways.store.contract import EventStore, Record
 from stairways.store.memory import MemoryStore
-from tests.small_run import Quiet, small_plan
+from tests.trained import context, new_store, train, written
 
 Payload = dict[str, Any]
 RUN = StreamName("run-r1")
-NUMBERS = itertools.count()
-BARS = simulate(("AAA", "BBB"), 600, seed=5).bars
 STEP_FIELDS = (
     *("step", "bar", "bar_time", "shares", "prices", "costs", "clipped", "interest", "borrow"),
     *("cash", "positions", "lots", "equity", "terminated", "truncated"),
 )
 
 
-def context() -> Context:
-    return Context(actor="test", correlation="r1", append_id=f"test-{next(NUMBERS)}")
-
-
-def new_store() -> MemoryStore:
-    return MemoryStore(lambda: datetime(2026, 1, 5, tzinfo=UTC))
-
-
 @pytest.fixture(scope="module")
 def trained() -> MemoryStore:
-    """The log of a small run, with a short rollout so that episodes end inside."""
     store = new_store()
-    store.put_blob(encode_bars(BARS))
-    plan = small_plan(
-        stairway__targets="0.7,0.6",
-        stairway__learning_rates="3e-3,1e-3",
-        trading__episode_length="30",
-        trading__borrow_rate="0.03",
-        trading__impact_bp="5",
-    )
-    run_stairway(Job(run="r1", plan=plan, bars=BARS, store=store, context=context, watcher=Quiet()))
+    train(store)
     return store
 
 
 @pytest.fixture(scope="module")
 def records(trained: MemoryStore) -> Sequence[Record]:
     return list(trained.read())
-
-
-def written(to: EventStore, records: Sequence[Record]) -> None:
-    """Write records into an empty log as if they had happened like this."""
-    to.put_blob(encode_bars(BARS))
-    for stream, some in itertools.groupby(records, key=lambda record: record.stream):
-        events = [Encoded(record.type, record.schema, record.payload) for record in some]
-        to.append(stream, None, events, context())
 
 
 def replayed(records: Sequence[Record], at: Position, payload: bytes) -> LevelReport:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from stairways.core import controller, ledger, reward
+from stairways.core import controller, ledger, reward, values
 from stairways.core.controller import (
     clip,
     deviation,
@@ -250,19 +250,19 @@ def advance(  # noqa: PLR0917 - compiled code takes no keywords
     return ended
 
 
-_SOURCES = (ledger, reward, controller, sys.modules[__name__])
+_RULE_BOOKS = (ledger, reward, controller, sys.modules[__name__])
 
 
 def _rules() -> list[FunctionType]:
     """Return every function the kernel may call: all the rules, and the loops above."""
     return [
         value
-        for module in _SOURCES
+        for module in _RULE_BOOKS
         for value in vars(module).values()
         if isinstance(value, FunctionType) and value.__module__ == module.__name__
     ]
 
 
 make_known(_rules())
-run = compiled(advance, _SOURCES)
+run = compiled(advance, (*_RULE_BOOKS, values))
 """``advance``, compiled."""

@@ -51,6 +51,7 @@ SCHEMAS: dict[type, tuple[str, int]] = {
     events.GateOverridden: ("GateOverridden", 1),
     events.ReplayFinished: ("ReplayFinished", 1),
     events.LogVerified: ("LogVerified", 1),
+    events.KeyRotated: ("KeyRotated", 1),
 }
 """The stored name and newest schema version of every event."""
 

@@ -30,6 +30,9 @@ COMMANDS = {
     "train": "Train the stairway and record every step.",
     "replay": "Replay a run and check every balance it recorded.",
     "verify": "Rehash the log and check it against its signed checkpoints.",
+    "seal": "Sign the log as it stands: a checkpoint to keep elsewhere.",
+    "keys": "Make, show and change the keys that sign checkpoints.",
+    "proof": "Prove a record, or a continuation, to somebody without the log.",
     "audit": "Ask the log: runs, cycles, gates, steps, events.",
 }
 """The name and one-line help of every command, in the order of a day's work."""

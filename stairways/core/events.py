@@ -373,6 +373,15 @@ class LogVerified:
     first_field: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyRotated:
+    """From here on checkpoints of the log are signed with ``key``."""
+
+    key: str  # public, as the C2SP signed-note format writes it
+    previous: str | None  # None for the first key of the log
+    reason: str
+
+
 Event = (
     DataRegistered
     | DataFindingRaised
@@ -397,4 +406,5 @@ Event = (
     | GateOverridden
     | ReplayFinished
     | LogVerified
+    | KeyRotated
 )

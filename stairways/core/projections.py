@@ -158,6 +158,7 @@ def evolve_model(state: ModelState, event: e.Event) -> ModelState:
             | e.GateDecided()
             | e.ReplayFinished()
             | e.LogVerified()
+            | e.KeyRotated()
         ):
             return state
         case _:
@@ -209,6 +210,7 @@ def evolve_run(state: RunSummary, event: e.Event) -> RunSummary:  # noqa: PLR091
             | e.GateDecided()
             | e.ReplayFinished()
             | e.LogVerified()
+            | e.KeyRotated()
         ):
             return state
         case _:

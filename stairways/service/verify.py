@@ -14,14 +14,19 @@ from dataclasses import dataclass
 from multiprocessing import get_context
 from typing import NamedTuple
 
+from stairways import codec
+from stairways.core.events import LogVerified
 from stairways.core.merkle import EMPTY_ROOT
-from stairways.core.values import Digest, Position
+from stairways.core.values import Digest, Position, StreamName
 from stairways.service.findings import Finding, Findings, shown
 from stairways.service.verify_appends import AppendWalk, Claim
 from stairways.service.verify_blobs import check_blobs, check_named_blobs
+from stairways.service.verify_checkpoints import Sealed, check_sealed, stored_checkpoints
 from stairways.service.verify_events import RANGE, Rehashed, rehash
 from stairways.service.verify_tree import RootCheck, TreeFold
+from stairways.store.contract import Context, Encoded, EventStore
 from stairways.store.raw import Bounds, RawLog
+from stairways.store.seal import Checkpoint, PublicKey
 
 PROCESSES_FROM = 200_000
 """Events from which on further processes are worth their start."""
@@ -39,6 +44,7 @@ class VerifyReport:
     size: int
     root: Digest
     blobs: int
+    checkpoints: int
     findings: Sequence[Finding]  # the first ones, by position
     found: int  # all of them
 
@@ -70,24 +76,29 @@ class Part(NamedTuple):
 def verify_log(
     url: str,
     *,
-    kept: Mapping[int, bytes] | None = None,
+    against: Sequence[Checkpoint] = (),
+    keys: Sequence[PublicKey] = (),
     processes: int | None = None,
     progress: OnProgress | None = None,
 ) -> VerifyReport:
     """Rehash the log at ``url`` and return what is wrong with it.
 
-    ``kept`` are roots by size that somebody outside kept; each must be on the way of this
-    log. Raises ``LogUnavailableError`` or ``SchemaMismatchError`` if it cannot look.
+    ``against`` are checkpoints that somebody outside kept: the log must be a continuation of
+    each. With ``keys`` every stored checkpoint must be signed by one of them. Raises
+    ``LogUnavailableError`` or ``SchemaMismatchError`` if it cannot look.
     """
     findings = Findings()
     with RawLog(url) as log:
+        stored = stored_checkpoints(log, keys)
+        findings.extend(stored.findings)
+        sealed = [*stored.sealed, *(Sealed("kept checkpoint", kept) for kept in against)]
         findings.extend(
             Finding(None, f"trigger {name}", "present", "missing") for name in log.missing_guards()
         )
         bounds = log.bounds()
         size = _size(bounds)
         fold = TreeFold(findings)
-        places = (*(kept or {}), bounds.size, bounds.last_event)
+        places = (*(one.checkpoint.size for one in sealed), bounds.size, bounds.last_event)
         wanted = {place for place in places if _is_size(place, size)}
         streams: dict[object, object] = dict(log.streams())
         walk = AppendWalk(streams, size)
@@ -101,16 +112,30 @@ def verify_log(
         findings.extend(walk.findings)
         findings.extend(_unused_streams(streams, walk))
         _check_head(fold, bounds)
-        _check_kept(fold, kept or {}, size)
+        findings.extend(check_sealed(sealed, fold.roots, size))
         findings.extend(check_named_blobs(log, size))
         blobs = check_blobs(log, findings)
     return VerifyReport(
         size=size,
         root=Digest(fold.computed.root().hex()),
         blobs=blobs,
+        checkpoints=len(stored.sealed),
         findings=findings.ordered(),
         found=findings.count,
     )
+
+
+def record_report(store: EventStore, report: VerifyReport, context: Context) -> None:
+    """Append what a verification found: audits are audited."""
+    event = LogVerified(
+        size=report.size,
+        root=report.root,
+        findings=report.found,
+        first_position=report.first_position,
+        first_field=report.findings[0].field if report.findings else "",
+    )
+    encoded = Encoded(*codec.type_of(event), codec.encode(event))
+    store.append(StreamName("operator"), None, [encoded], context)
 
 
 def _is_size(value: object, largest: int) -> bool:
@@ -227,18 +252,3 @@ def _check_head_root(fold: TreeFold, bounds: Bounds) -> None:
         fold.findings.add(Finding(None, "head.edge", shown(edge), shown(bounds.edge)))
     elif not agrees and fold.findings.count == before:
         fold.findings.add(Finding(None, "head.root", made.root().hex(), shown(bounds.root)))
-
-
-def _check_kept(fold: TreeFold, kept: Mapping[int, bytes], size: int) -> None:
-    """Hold roots that were kept outside against the tree of that size."""
-    sound = 0
-    for place, root in sorted(kept.items()):
-        if place > size:
-            fold.findings.add(
-                Finding(size + 1, "kept checkpoint", f"{place} events", f"{size} events", place)
-            )
-        elif place and fold.roots[place] != root:
-            found = fold.roots[place].hex()
-            fold.findings.add(Finding(sound + 1, "kept root", root.hex(), found, place))
-            return
-        sound = place

@@ -21,6 +21,10 @@ _LANDMARKS = f"""
     SELECT position, type, payload FROM events
     WHERE position > ? AND position <= ? AND {NOT_BULK} ORDER BY position LIMIT ?"""  # noqa: S608
 
+_SIGNING_KEYS = f"""
+    SELECT position, payload FROM events
+    WHERE type = 'KeyRotated' AND {NOT_BULK} ORDER BY position"""  # noqa: S608
+
 
 class Bounds(NamedTuple):
     """The head row and the ends of the tables, all seen at one moment."""
@@ -129,6 +133,14 @@ class RawLog:
             if len(rows) < _PAGE:
                 return
             seen = rows[-1][0]
+
+    def checkpoints(self) -> list[Row]:
+        """Return id and note of every signed checkpoint."""
+        return self.rows("SELECT id, note FROM checkpoints ORDER BY id")
+
+    def signing_keys(self) -> list[Row]:
+        """Return position and payload of every event that names a signing key."""
+        return self.rows(_SIGNING_KEYS)
 
     def blob_names(self) -> set[object]:
         """Return the digest of every blob."""

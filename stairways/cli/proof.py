@@ -1,0 +1,57 @@
+"""``stairways proof``: prove a record, or a continuation, to somebody without the log."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from stairways.core.values import Position
+
+if TYPE_CHECKING:
+    from stairways.bootstrap import App
+
+_FILE = click.Path(dir_okay=False, path_type=Path)
+
+
+@click.command()
+@click.argument("position", type=click.IntRange(1), required=False)
+@click.option(
+    "--consistency",
+    type=(int, int),
+    metavar="OLD NEW",
+    help="Prove that the log of NEW events continues that of OLD.",
+)
+@click.option("--check", type=_FILE, help="Check a proof file instead; needs --key, no log.")
+@click.option("--key", "keys", multiple=True, metavar="KEY", help="A public key to trust.")
+@click.option("--output", "-o", type=_FILE, help="Write to this file instead of stdout.")
+@click.pass_obj
+def command(  # noqa: PLR0917 - click passes by name
+    app: "App",
+    position: int | None,
+    consistency: tuple[int, int] | None,
+    check: Path | None,
+    keys: tuple[str, ...],
+    output: Path | None,
+) -> None:
+    """Write a proof that the record at POSITION is under the newest signed checkpoint.
+
+    The file is a C2SP tlog-proof with the record in its `extra` line: it needs nothing else
+    but the public key. With --consistency it is a C2SP tlog-witness request.
+    """
+    from stairways.service import seal as service  # noqa: PLC0415 - help starts light
+
+    if sum(choice is not None for choice in (position, consistency, check)) != 1:
+        raise click.UsageError("Name a POSITION, or --consistency OLD NEW, or --check FILE.")
+    if check is not None:
+        text = service.checked_record(check, service.read_keys(keys))
+    elif consistency is not None:
+        with app.log() as store:
+            text = service.consistency_file(store, *consistency)
+    else:
+        with app.log() as store:
+            note = service.newest_note(store)
+            text = str(service.prove_record(store, Position(position or 0), note))
+    if output is None:
+        click.echo(text, nl=False)
+    else:
+        output.write_text(text, encoding="utf-8")

@@ -48,7 +48,7 @@ def a_step(wander: Callable[..., Bars]) -> None:
 def test_compiled_arithmetic_is_never_fused() -> None:
     fresh = numba.njit(kernel.advance)  # a kept kernel comes without its text
     fresh.compile(kernel.run.signatures[0])  # type: ignore[attr-defined]
-    texts = list(fresh.inspect_asm().values())
+    texts = list(fresh.inspect_asm().values())  # type: ignore[attr-defined]
     assert "sqrt" in "".join(texts)
     assert not [found for text in texts for found in FUSED.findall(text)]
 

@@ -24,8 +24,6 @@ def commands() -> list[str]:
     found = []
     with click.Context(cli.main) as context:
         for name in cli.COMMANDS:
-            if not Path(cli.__file__).with_name(f"{name}.py").is_file():
-                continue
             command = cli.main.get_command(context, name)
             subcommands = command.commands if isinstance(command, click.Group) else {}
             found += [f"stairways {name}", *(f"stairways {name} {sub}" for sub in subcommands)]
@@ -74,7 +72,7 @@ def test_every_column_of_a_read_model_is_explained_in_its_section(table: object)
 
 
 def test_no_page_names_a_command_that_is_not_there() -> None:
-    known = set(cli.COMMANDS)
+    known = {command.split()[1] for command in commands()}
 
     named = set(re.findall(r"`stairways ([a-z]+)", TEXT))
 

@@ -10,7 +10,6 @@ from stairways import cli
 from stairways.store.opening import open_sql_store
 from tests import made_up
 
-COMMANDS = [name for name in cli.COMMANDS if Path(cli.__file__).with_name(f"{name}.py").is_file()]
 HEAVY = ("torch", "stable_baselines3", "gymnasium", "pandas")
 
 SCRIPT = """
@@ -55,11 +54,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     [
         ["--help"],
         ["--version"],
-        *([name, "--help"] for name in COMMANDS),
+        *([name, "--help"] for name in cli.COMMANDS),
         ["audit", "runs"],
         ["audit", "cycles", "--json"],
         ["audit", "events", "--limit", "3"],
         ["audit", "show", "1"],
+        ["verify"],
         ["replay", "latest"],
     ],
     ids=" ".join,

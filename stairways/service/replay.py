@@ -6,7 +6,7 @@ the run. Damage to a payload is a finding like any other.
 """
 
 import heapq
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import version
@@ -119,7 +119,8 @@ def evaluation_findings(store: EventStore, run: str, first: Position, last: Posi
         return 1
     kind = ("EvaluationStepTaken",)
     records = list(store.read(stream=stream, types=kind, after=Position(first - 1), until=last))
-    opener = next(store.read(stream=stream, types=OPENERS[1:], after=Position(first - 2), limit=1))
+    opened = store.read(stream=stream, types=OPENERS[1:], until=Position(first - 1))
+    opener = deque(opened, maxlen=1)[0]  # a resumed run has other events behind it
     section = Section(opener, {kind[0]: records})
     return len(check_section(section, setup, Threshold(), 0).findings)
 

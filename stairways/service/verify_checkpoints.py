@@ -86,13 +86,13 @@ def check_sealed(
     sealed: Sequence[Sealed], roots: Mapping[int, bytes], size: int
 ) -> Iterator[Finding]:
     """Yield the first checkpoint that the log is no continuation of, and all that are ahead."""
-    sound, known = 0, {0: EMPTY_ROOT, **roots}
+    sound, here, known = 0, 0, {0: EMPTY_ROOT, **roots}
     for one in sorted(sealed, key=lambda one: one.checkpoint.size):
         place, root = one.checkpoint.size, one.checkpoint.root
+        if place > here:
+            sound, here = here, place
         if place > size:
             yield Finding(size + 1, one.label, f"{place} events", f"{size} events", place)
         elif known[place] != root:
             yield Finding(sound + 1, one.label, root.hex(), known[place].hex(), place)
             return
-        else:
-            sound = place

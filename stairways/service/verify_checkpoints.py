@@ -46,6 +46,7 @@ def stored_checkpoints(log: RawLog, keys: Sequence[PublicKey]) -> Stored:
     known = list(dict.fromkeys(keys)) or recorded_keys(log)
     for number, (identity, content) in enumerate(log.checkpoints(), 1):
         label = f"checkpoint {shown(identity)}"
+        before = stored.sealed[-1].checkpoint.size if stored.sealed else 0
         if identity != number:
             stored.findings.append(Finding(None, "checkpoints.id", str(number), shown(identity)))
         try:
@@ -55,6 +56,9 @@ def stored_checkpoints(log: RawLog, keys: Sequence[PublicKey]) -> Stored:
             stored.findings.append(finding)
         else:
             stored.sealed.append(sealed)
+            if sealed.checkpoint.size < before:
+                shrunk = Finding(None, label, f"at least {before}", str(sealed.checkpoint.size))
+                stored.findings.append(shrunk)
     return stored
 
 

@@ -19,12 +19,14 @@ from sqlalchemy.exc import DBAPIError
 
 from stairways.core.values import StreamName
 from stairways.service import verify
+from stairways.service.seal import seal_log
 from stairways.service.verify import VerifyReport, verify_log
 from stairways.store.contract import Context, Encoded
 from stairways.store.opening import driver_for, open_sql_store, upgrade
-from stairways.store.tables import appends, blobs, events, head, streams
+from stairways.store.seal import new_key
+from stairways.store.tables import appends, blobs, checkpoints, events, head, streams
 
-TABLES = (streams, appends, events, head, blobs)
+TABLES = (streams, appends, events, head, blobs, checkpoints)
 KINDS = ("sqlite", "postgres")
 THOROUGH = int(os.environ.get("STAIRWAYS_ATTACKS", "0"))
 
@@ -94,12 +96,15 @@ def _fill(url: str) -> None:
     digest = store.put_blob(b"weights" * 50)
     bars = store.put_blob(os.urandom(64))
     registered = Encoded("DataRegistered", 1, b'{"digest":"%b"}' % bars.encode())
+    key = new_key("example.org/log")
     started = Encoded("CycleStarted", 1, b'{"cycle":1,"state":"%b"}' % digest.encode())
     for number in range(9):
         stream = StreamName(("run-1", "model-a", "run-2")[number % 3])
         taken = [Encoded("StepTaken", 1, b'{"step":%d}' % step) for step in range(number % 4)]
         context = Context(actor="ada", correlation=f"c{number}", append_id=f"a{number}")
         store.append(stream, None, [started, *taken, registered], context)
+        if number in (2, 5):
+            seal_log(store, key, Context(actor="ada", correlation="", append_id=f"s{number}"))
     store.close()
 
 
@@ -185,11 +190,13 @@ def attack_on(rows: Rows, chance: random.Random) -> Attack:
     table = chance.choice(TABLES)
     place = chance.randrange(len(rows[table.name]))
     row = damaged[table.name][place]
+    if table is checkpoints and place == len(rows[table.name]) - 1:
+        place, row = 0, damaged[table.name][0]  # that the last is gone, only a kept one shows
     what, column = chance.choice(["change", "change", "delete", "swap", "duplicate", "tail"]), ""
     first, until = first_event_of(rows, table.name, row)
     if what == "delete":
         del damaged[table.name][place]
-    elif what == "tail":
+    elif what == "tail" and table is not checkpoints:
         del damaged[table.name][place:]
     elif what == "duplicate":
         key = next(iter(table.primary_key)).name
@@ -197,7 +204,7 @@ def attack_on(rows: Rows, chance: random.Random) -> Attack:
         fresh = f"{row[key]}0" if isinstance(last, str) else last + chance.randint(1, 3)
         damaged[table.name].append({**row, key: fresh, **_unique(table.name)})
         first, until = _added(rows, table.name, fresh)
-    elif what == "swap":
+    elif what in ("swap", "tail"):
         other = chance.randrange(len(rows[table.name]))
         first, until = _swap(damaged[table.name], table, row, other, rows)
     else:

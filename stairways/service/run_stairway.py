@@ -10,7 +10,7 @@ import torch
 from stairways import __version__
 from stairways.codec import real_text
 from stairways.core import events as e
-from stairways.core.progress import follow
+from stairways.core.progress import Progress, follow
 from stairways.core.stairway import Cycle, Windows
 from stairways.core.values import Digest, Position, StreamName
 from stairways.env.spaces import action_space, observation_space
@@ -69,13 +69,14 @@ def run_stairway(job: Job) -> e.RunFinished:
     past = list(job.store.read(stream=job.run_stream, types=LANDMARKS))
     climber = _resumed(job, past) if past else begin(job)
     try:
-        return _climb(climber)
+        return climb_all(climber)
     except TrainingFailedError as error:
         _report_failure(climber, error)
         raise
 
 
-def _climb(climber: Climber) -> e.RunFinished:
+def climb_all(climber: Climber) -> e.RunFinished:
+    """Run every cycle that has no verdict yet, and record the end of the run."""
     for cycle in climber.plan.programme.cycles:
         if cycle.number > climber.progress.decided:
             _climb_cycle(climber, cycle)
@@ -139,13 +140,9 @@ def _resumed(job: Job, past: Sequence[Record]) -> Climber:
     _check_same(start, job)
     boundary = next((r for r in reversed(past) if r.type in BOUNDARIES), past[0])
     progress = follow(map(decoded, _before(job, past, boundary.position)))
-    seen, regime = _stored_features(job.store, start.features)
-    tape = make_tape(job.bars, seen, regime, job.plan.trading)
     journal = Journal(job.store, job.context, _after(job, boundary.position))
-    windows = Windows(**start.windows)
-    climber = _climber(job, tape, windows, journal)
-    climber.progress, climber.last_update = progress, boundary.position
-    _restore(climber)
+    climber = recorded_climber(job, start, journal)
+    stand_at(climber, progress, boundary.position)
     resumed = e.RunResumed(
         state=progress.state, position=boundary.position, reason="unfinished run"
     )
@@ -165,9 +162,19 @@ def _check_same(start: e.RunStarted, job: Job) -> None:
         raise SettingsError(f"Run {job.run} began on other bars; go on with its own.")
 
 
-def _restore(climber: Climber) -> None:
-    """Give learner and lanes the last captured state, and divergence its reference."""
-    progress = climber.progress
+def recorded_climber(job: Job, start: e.RunStarted, journal: Journal) -> Climber:
+    """Return a run at the foot of its stairway, on the features and windows it recorded."""
+    seen, regime = _stored_features(job.store, start.features)
+    tape = make_tape(job.bars, seen, regime, job.plan.trading)
+    return _climber(job, tape, Windows(**start.windows), journal)
+
+
+def stand_at(climber: Climber, progress: Progress, position: Position) -> None:
+    """Put a run where it stood after the event at ``position``, which captured its state.
+
+    Learner and lanes get the captured state, and divergence its reference.
+    """
+    climber.progress, climber.last_update = progress, position
     if progress.state is None:
         return
     cycle = climber.plan.programme.cycles[progress.cycle - 1]

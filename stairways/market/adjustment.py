@@ -106,7 +106,8 @@ def splits_in(
     times = table["time"].to_numpy()
     gaps, ratio = _gaps(table["open"].to_numpy(), table["close"].to_numpy(), times, frequency)
     none = [s.time // DAY for s in splits if s.symbol == symbol and s.new == s.old]
-    ratio[np.isin(times // DAY, none)] = 0.0
+    if none:
+        ratio[np.isin(times // DAY, none)] = 0.0
     kind = "split in adjusted data" if adjustment in {"splits", "splits+dividends"} else "split"
     yield from at_places(
         kind, symbol, table, np.flatnonzero(ratio), lambda i: _ratio_text(ratio[i], gaps[i])

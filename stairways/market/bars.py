@@ -53,3 +53,16 @@ class Bars:
 def to_micros(prices: Float64) -> Int64:
     """Return dollar prices as whole micros, rounded half to even."""
     return np.rint(prices * MICROS_PER_DOLLAR).astype(np.int64)
+
+
+def among(values: Int64, known: Int64) -> npt.NDArray[np.bool_]:
+    """Return for each of ``values`` whether it is one of ``known``, which is sorted.
+
+    ``np.isin`` hashes; on millions of sorted times a binary search is many times faster.
+    """
+    if not len(known):
+        return np.zeros(len(values), dtype=np.bool_)
+    place = np.searchsorted(known, values)
+    place[place == len(known)] = 0
+    found: npt.NDArray[np.bool_] = known[place] == values
+    return found

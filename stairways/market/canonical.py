@@ -13,6 +13,7 @@ columns are the steps of ``times``, the steps of ``session``, the opening and cl
 session, and for each symbol open, high, low, close and volume.
 """
 
+import hashlib
 import itertools
 import json
 import re
@@ -49,18 +50,15 @@ class _Column:
 
 def encode_bars(bars: Bars) -> bytes:
     """Return the canonical content of ``bars``; ``bars.digest`` plays no part in it."""
-    _refuse_faults(bars)
-    columns, parts = [], []
-    for name, values in _columns_of(bars):
-        column, content = _pack(name, values)
-        columns.append(column)
-        parts.append(content)
-    return b"".join((MAGIC, _header(bars, columns), *parts))
+    return b"".join(_parts(bars))
 
 
 def sealed(bars: Bars) -> Bars:
     """Return ``bars`` with the digest of their canonical content."""
-    return replace(bars, digest=digest_of(encode_bars(bars)))
+    digest = hashlib.sha256()
+    for part in _parts(bars):
+        digest.update(part)
+    return replace(bars, digest=Digest(digest.hexdigest()))
 
 
 def decode_bars(content: bytes) -> Bars:
@@ -75,6 +73,14 @@ def decode_bars(content: bytes) -> Bars:
         raise BarsRefusedError(f"Not the canonical content of bars: {error}.") from error
     _refuse_faults(bars)
     return replace(bars, digest=digest_of(content))
+
+
+def _parts(bars: Bars) -> list[bytes]:
+    """Return the pieces of the canonical content, in order."""
+    _refuse_faults(bars)
+    packed = [_pack(name, values) for name, values in _columns_of(bars)]
+    header = _header(bars, [column for column, _ in packed])
+    return [MAGIC, header, *(content for _, content in packed)]
 
 
 def _columns_of(bars: Bars) -> Iterator[tuple[str, Int64]]:

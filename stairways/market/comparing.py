@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from stairways.market.bars import Float64, Int64
+from stairways.market.bars import Float64, Int64, among
 from stairways.market.layouts import PRICES
 from stairways.market.series import Series
 
@@ -62,7 +62,7 @@ def left_out(series: Sequence[Series]) -> list[LeftOut]:
     found = []
     for one in series:
         own, rows = times[one.symbol], one.table["row"]
-        absent = {s: ~np.isin(own, other) for s, other in times.items() if s != one.symbol}
+        absent = {s: ~among(own, other) for s, other in times.items() if s != one.symbol}
         anywhere = np.logical_or.reduce([*absent.values(), np.zeros(len(own), dtype=np.bool_)])
         for place in np.flatnonzero(anywhere).tolist():
             lacking = tuple(symbol for symbol, gone in absent.items() if gone[place])

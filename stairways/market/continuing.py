@@ -33,7 +33,7 @@ def continue_with(
             f"{common['close_right'][place]:.6g}); are they on different split bases?"
         )
     added = part.join(whole.select("time"), on="time", how="anti")
-    joined = pl.concat([whole, added]).sort("time")
+    joined = pl.concat([whole, added], how="vertical_relaxed").sort("time")
     return joined, [_seam(symbol, common, away, added)]
 
 

@@ -10,7 +10,7 @@ from stairways.core.values import Digest
 from stairways.errors import BarsRefusedError
 from stairways.market.adjustment import Split
 from stairways.market.aligned import Aligned
-from stairways.market.bars import Adjustment, Bars, Frequency, Int64, to_micros
+from stairways.market.bars import Adjustment, Bars, Frequency, Int64, among, to_micros
 from stairways.market.calendars import calendar_of, sessions_around, timezone_of
 from stairways.market.canonical import sealed
 from stairways.market.findings import REFUSED
@@ -122,7 +122,7 @@ def align(
         listed = ", ".join(f"{s} {f}" for s, f in frequencies.items())
         raise BarsRefusedError(f"The files have different frequencies: {listed}.")
     times = functools.reduce(
-        lambda left, right: np.intersect1d(left, right, assume_unique=True),
+        lambda left, right: left[among(left, right)],
         [one.table["time"].to_numpy() for one in series],
     )
     if not len(times):

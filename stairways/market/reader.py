@@ -19,6 +19,9 @@ from stairways.market.source import Block, blocks, container_of, digest_of_file,
 from stairways.market.stamping import Clock
 
 VALUES = (*PRICES, "volume", "adjusted")
+Parts = dict[str, list[pl.DataFrame]]
+"""The tables of each symbol, in the order of the file."""
+
 HEADER_LINES = 4
 _NOT_A_SYMBOL = re.compile(
     r"(?i)^(|us|d|data|daily|intraday|hourly|historical|historicaldata|history|stocks?|prices?"
@@ -61,13 +64,13 @@ def read_file(path: Path | str, options: Options | None = None, symbol: str = ""
     what could be read in two ways.
     """
     path, options = Path(path), options or Options()
-    parquet = container_of(path) == "parquet"
-    parts = _parquet(path, options) if parquet else _text(path, options)
-    layout, frames, clock = parts
-    table = pl.concat(frames, rechunk=True)
-    time, dates = clock.settle(table)
-    table = table.with_columns(time).drop("local", "swapped")
-    bars = _by_symbol(path.name, table, symbol)
+    clock, parquet = Clock(path.name, options), container_of(path) == "parquet"
+    layout, parts = (_parquet if parquet else _text)(path, options, clock)
+    dates = clock.decide()
+    bars = {}
+    while parts:  # one symbol at a time, so that little is held twice
+        own = next(iter(parts))
+        bars[own] = clock.settled(pl.concat(parts.pop(own), how="vertical_relaxed", rechunk=True))
     columns = {role for _, roles in layout.series for role in roles}
     return Reading(
         name=path.name,
@@ -77,11 +80,11 @@ def read_file(path: Path | str, options: Options | None = None, symbol: str = ""
         dates=dates,
         has_volume="volume" in columns,
         has_adjusted="adjusted" in columns,
-        bars=bars,
+        bars=_named(path.name, bars, symbol),
     )
 
 
-def _text(path: Path, options: Options) -> tuple[Layout, list[pl.DataFrame], Clock]:
+def _text(path: Path, options: Options, clock: Clock) -> tuple[Layout, Parts]:
     stream = blocks(path, options.limits)
     first = next(stream)
     lines = first.content[: options.limits.line].decode(errors="ignore").split("\n")[:HEADER_LINES]
@@ -90,15 +93,26 @@ def _text(path: Path, options: Options) -> tuple[Layout, list[pl.DataFrame], Clo
     except BarsRefusedError as error:
         raise refuse(path.name, 1, str(error)) from error
     _bound_columns(path.name, layout.width, options.limits)
-    clock = Clock(path.name, options)
     body = _without_header(first, layout.header_lines)
-    frames = []
+    rows, parts = 0, Parts()
     for block in itertools.chain([body] if body.content else [], stream):
-        frames.append(_typed(path.name, layout, _cells(path.name, block, layout), clock))
-        _bound_rows(path.name, sum(map(len, frames)), options.limits)
-    if not sum(map(len, frames)):
+        table = _typed(path.name, layout, _cells(path.name, block, layout), clock)
+        rows += len(table)
+        _bound_rows(path.name, rows, options.limits)
+        _distribute(path.name, table, parts)
+    if not rows:
         raise refuse(path.name, None, "it has a header and no bars")
-    return layout, frames, clock
+    return layout, parts
+
+
+def _distribute(name: str, table: pl.DataFrame, parts: Parts) -> None:
+    """Add the rows of each symbol to its parts."""
+    if table["symbol"].null_count():
+        row = table.filter(pl.col("symbol").is_null())["row"][0]
+        raise refuse(name, row, "the symbol is empty")
+    found = table.partition_by("symbol", maintain_order=True, as_dict=True, include_key=False)
+    for key, part in found.items():
+        parts.setdefault(str(key[0]), []).append(part)
 
 
 def _without_header(block: Block, lines: int) -> Block:
@@ -137,7 +151,7 @@ def _ragged(name: str, block: Block, layout: Layout) -> BarsRefusedError:
     return refuse(name, block.first_line, "the lines from here on are no table")
 
 
-def _parquet(path: Path, options: Options) -> tuple[Layout, list[pl.DataFrame], Clock]:
+def _parquet(path: Path, options: Options, clock: Clock) -> tuple[Layout, Parts]:
     try:
         lazy = pl.scan_parquet(path)
         schema = lazy.collect_schema()
@@ -155,8 +169,9 @@ def _parquet(path: Path, options: Options) -> tuple[Layout, list[pl.DataFrame], 
         raise refuse(path.name, None, "it has columns and no bars")
     cells = cells.rename({name: f"c{names.index(name)}" for name in wanted})
     rows = pl.int_range(1, len(cells) + 1, dtype=pl.UInt32, eager=True).alias("row")
-    clock = Clock(path.name, options)
-    return layout, [_typed(path.name, layout, cells.with_columns(rows), clock)], clock
+    parts = Parts()
+    _distribute(path.name, _typed(path.name, layout, cells.with_columns(rows), clock), parts)
+    return layout, parts
 
 
 def _parquet_layout(name: str, names: list[str]) -> Layout:
@@ -215,8 +230,9 @@ def _symbols(cells: pl.DataFrame, layout: Layout, ticker: str | None) -> pl.Seri
 
 
 def _values(name: str, cells: pl.DataFrame, place: int | None, role: str) -> pl.Series:
-    if place is None:
-        return pl.repeat(None, len(cells), dtype=pl.Float64, eager=True).alias(role)
+    if place is None:  # the adjusted close is rare: let its absence take no memory
+        kind = pl.Null if role == "adjusted" else pl.Float64
+        return pl.repeat(None, len(cells), dtype=kind, eager=True).alias(role)
     text = cells[f"c{place}"]
     if not text.dtype.is_numeric() and text.dtype != pl.String:
         raise refuse(name, None, f"the {role} is of type {text.dtype}, not a number")
@@ -228,13 +244,8 @@ def _values(name: str, cells: pl.DataFrame, place: int | None, role: str) -> pl.
     return found.alias(role)
 
 
-def _by_symbol(name: str, table: pl.DataFrame, symbol: str) -> dict[str, pl.DataFrame]:
-    """Return the table of each symbol, in the order in which they appear."""
-    if table["symbol"].null_count():
-        row = table.filter(pl.col("symbol").is_null())["row"][0]
-        raise refuse(name, row, "the symbol is empty")
-    parts = table.partition_by("symbol", maintain_order=True, as_dict=True, include_key=False)
-    found = {str(key[0]): part for key, part in parts.items()}
+def _named(name: str, found: dict[str, pl.DataFrame], symbol: str) -> dict[str, pl.DataFrame]:
+    """Return the tables by symbol; ``symbol`` or the file's name helps where nothing says it."""
     if set(found) == {""}:
         found = {symbol or _symbol_in(name): found[""]}
     elif symbol:

@@ -232,7 +232,7 @@ def _continued(whole: Series, part: Series) -> Series:
             f"{whole.symbol}: one file has {whole.frequency} bars, another {part.frequency}."
         )
     table, found = continue_with(whole.symbol, whole.table, part.table)
-    seen = pl.concat([whole.seen, part.seen]).unique("time").sort("time")
+    seen = pl.concat([whole.seen, part.seen], how="vertical_relaxed").unique("time").sort("time")
     return dataclasses.replace(
         whole, table=table, seen=seen, findings=(*whole.findings, *part.findings, *found)
     )

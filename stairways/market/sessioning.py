@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 
 from stairways.errors import BarsRefusedError
-from stairways.market.bars import Frequency, Int64
+from stairways.market.bars import Frequency, Int64, among
 from stairways.market.calendars import DAY, Sessions
 from stairways.market.findings import Finding
 from stairways.market.health import LISTED, at_places, time_text
@@ -34,8 +34,7 @@ def frequency_of(symbol: str, times: Int64, *, dates: bool) -> Frequency:
         days = float(np.median(steps)) / DAY
         found = next(name for limit, name in _DAYS if days < limit)
     else:
-        values, counts = np.unique(steps, return_counts=True)
-        step = int(values[counts.argmax()])
+        step = int(pl.Series(steps).mode().min())  # type: ignore[arg-type]  # of whole numbers
         found = next((f for f, s in STEP.items() if s == step), f"{step / 60e9:g}-minute")
     if found not in STEP:
         raise BarsRefusedError(f"{symbol}: these are {found} bars; known are {', '.join(STEP)}.")
@@ -66,7 +65,7 @@ def to_starts(
     """
     rule = options.stamps
     if rule is None:
-        at_open, at_close = (int(np.isin(e, times).sum()) for e in (known.opens, known.closes))
+        at_open, at_close = (int(among(e, times).sum()) for e in (known.opens, known.closes))
         if at_close > 2 * at_open:
             raise BarsRefusedError(
                 f"{symbol}: {at_close} sessions have a bar at the close and {at_open} one at the "
@@ -86,7 +85,7 @@ def daily_findings(symbol: str, table: pl.DataFrame, known: Sessions) -> Iterato
     times = table["time"].to_numpy()
     yield from _unknown(symbol, known, times)
     yield from _missing(symbol, known, times)
-    extra = np.flatnonzero(~np.isin(times, known.dates) & (times >= known.first))
+    extra = np.flatnonzero(~among(times, known.dates) & (times >= known.first))
     yield from at_places(
         "extra session", symbol, table, extra, lambda _: f"{known.calendar} had no session"
     )
@@ -98,7 +97,9 @@ def intraday_findings(
     """Yield missing sessions, early closes, gaps, and bars outside of the sessions."""
     times = table["time"].to_numpy()
     place, inside = inside_session(times, known)
-    present, first, counts = np.unique(place[inside], return_index=True, return_counts=True)
+    held = place[inside]
+    first = np.flatnonzero(np.diff(held, prepend=-1))
+    present, counts = held[first], np.diff(first, append=len(held))
     yield from _missing(symbol, known, known.dates[present])
     where = np.flatnonzero(inside)[first]
     early = known.early[present]
@@ -133,7 +134,7 @@ def _missing(symbol: str, known: Sessions, present: Int64) -> Iterator[Finding]:
     if not len(present):
         return
     inside = (known.dates >= present.min()) & (known.dates <= present.max())
-    missing = known.dates[inside & ~np.isin(known.dates, present)]
+    missing = known.dates[inside & ~among(known.dates, present)]
     for number, date in enumerate(missing[:LISTED].tolist(), 1):
         rest = len(missing) - LISTED if number == LISTED else 0
         detail = f"{known.calendar} had a session and there is no bar"

@@ -37,6 +37,10 @@ class Clock:
     _other: Stamp | None = None
     _kind: str = ""
     _sample: str = ""
+    _first_row: int = 0
+    _midnights: bool = True
+    _alike: bool = True
+    _swapped: bool = False
     _swaps: dict[DateOrder, bool] = field(
         default_factory=lambda: {"month-first": True, "day-first": True}
     )
@@ -52,16 +56,32 @@ class Clock:
             raise refuse(self.name, rows[0], "the time is a real number")
         return self._written(column.cast(pl.String), rows)
 
-    def settle(self, table: pl.DataFrame) -> tuple[pl.Series, str]:
-        """Return the column ``time`` in nanoseconds UTC, and how a doubtful order was settled."""
-        time, how = self._ordered(table)
-        wall = table["local"] if self._kind == "instant" else time
-        if self._kind == "date" or bool((wall % DAY == 0).all()):
+    def decide(self) -> str:
+        """Settle what the stamps of the whole file are; return how a doubtful order was settled.
+
+        Raises ``BarsRefusedError`` when day and month could be exchanged.
+        """
+        if self._kind == "date" or self._midnights:
             self.stamps = "dates"
-            return (wall * 1000).alias("time"), how
-        if self._kind == "naive":
+        if self._other is None:
+            return ""
+        fitting = [order for order, fits in self._swaps.items() if fits]
+        if len(fitting) == len(self._swaps) and not self._alike:
+            reason = f"{self._sample!r} can be read in two ways; say dates day-first or month-first"
+            raise refuse(self.name, self._first_row, reason)
+        if not fitting:
+            raise refuse(self.name, None, "its dates are partly day-first and partly month-first")
+        self._swapped = fitting[0] == "day-first"
+        return f"{fitting[0]}, since no other order fits every row"
+
+    def settled(self, table: pl.DataFrame) -> pl.DataFrame:
+        """Return a table that ``read`` made with its final ``time`` in nanoseconds UTC."""
+        time = table["swapped"] if self._swapped else table["time"]
+        if self.stamps == "dates" and self._kind == "instant":
+            time = table["local"]
+        elif self.stamps == "instants" and self._kind == "naive":
             time = self._in_zone(time, table["row"])
-        return (time * 1000).alias("time"), how
+        return table.drop("local", "swapped").with_columns((time * 1000).alias("time"))
 
     def _typed(self, column: pl.Series, rows: pl.Series) -> list[pl.Series]:
         """Read a column that is made of times already, as Parquet has them."""
@@ -71,6 +91,7 @@ class Clock:
         time = column.cast(pl.Datetime("us", zone)).dt.timestamp("us")
         self._check(time, column, rows)
         local = column.dt.replace_time_zone(None).dt.timestamp("us") if zone else _nothing(time)
+        self._midnights &= bool(((local if zone else time) % DAY == 0).all())
         return _named(time, local, _nothing(time))
 
     def _written(self, text: pl.Series, rows: pl.Series) -> list[pl.Series]:
@@ -81,17 +102,28 @@ class Clock:
         time = form.read(text)
         if other is None:
             self._check(time, text, rows)
-            local = local_of(text, time) if form.kind == "instant" else _nothing(time)
-            return _named(time, local, _nothing(time))
+            return self._sure(text, time, form)
         swapped = other.read(text)
+        self._alike &= time.equals(swapped)
+        self._midnights &= bool((time.fill_null(swapped) % DAY == 0).all())
         self._swaps["month-first"] &= not time.null_count()
         self._swaps["day-first"] &= not swapped.null_count()
         self._check(time.fill_null(swapped), text, rows)
         return _named(time, _nothing(time), swapped)
 
+    def _sure(self, text: pl.Series, time: pl.Series, form: Stamp) -> list[pl.Series]:
+        """Return a column that can be read in one way only."""
+        if form.kind != "instant":
+            self._midnights &= bool((time % DAY == 0).all())
+            return _named(time, _nothing(time), _nothing(time))
+        local = local_of(text, time) if self._midnights else _nothing(time)
+        self._midnights &= self._midnights and bool((local % DAY == 0).all())
+        return _named(time, local if self._midnights else _nothing(time), _nothing(time))
+
     def _recognise(self, text: pl.Series, rows: pl.Series) -> None:
         filled = text.drop_nulls()
         self._sample = str(filled[0])[:40] if len(filled) else ""
+        self._first_row = rows[0]
         self._form = stamp_of(self._sample, self.options.dates)
         if self._form is None:
             raise refuse(self.name, rows[0], f"{self._sample!r} is no time in a known form")
@@ -104,19 +136,6 @@ class Clock:
             odd = str(shown[wrong[0]])[:40]
             reason = f"{odd!r} is no time from 1900 to 2199 like {self._sample!r}"
             raise refuse(self.name, rows[wrong[0]], reason)
-
-    def _ordered(self, table: pl.DataFrame) -> tuple[pl.Series, str]:
-        """Return the times in the one order of day and month that fits all of them."""
-        if self._other is None:
-            return table["time"], ""
-        fitting = [order for order, fits in self._swaps.items() if fits]
-        if len(fitting) == 2 and not table["time"].equals(table["swapped"]):  # noqa: PLR2004
-            reason = f"{self._sample!r} can be read in two ways; say dates day-first or month-first"
-            raise refuse(self.name, table["row"][0], reason)
-        if not fitting:
-            raise refuse(self.name, None, "its dates are partly day-first and partly month-first")
-        column = "time" if fitting[0] == "month-first" else "swapped"
-        return table[column], f"{fitting[0]}, since no other order fits every row"
 
     def _in_zone(self, time: pl.Series, rows: pl.Series) -> pl.Series:
         zone = self.options.timezone

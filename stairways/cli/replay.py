@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from stairways.cli.printing import Column, print_json, print_rows, shown
+from stairways.cli.printing import Cell, Column, print_json, print_rows, shown
 from stairways.core.replay import QUANTITIES, Finding, LevelReport, Report, Threshold
 from stairways.core.values import MICROS_PER_DOLLAR
 
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from stairways.bootstrap import App
 
 LEVELS = ("ledger",)
-PROFIT_COLUMNS = [Column(name) for name in ("part", "recorded", "replayed", "difference")]
 
 
 class Share(click.ParamType[Fraction]):
@@ -136,16 +135,16 @@ def _print(app: "App", report: Report) -> None:
         click.echo(f"The run used {name} {shown(then)}, this replay {now}.", err=True)
 
 
-def _profit_rows(level: LevelReport) -> Sequence[Mapping[str, str]]:
-    """Return the profits by part and in sum, in dollars."""
+def _profit_rows(level: LevelReport) -> Sequence[Mapping[str, str | int]]:
+    """Return the profits by part and in sum, in micros."""
     parts = [(profit.part, profit.recorded, profit.replayed) for profit in level.profits]
     parts.append(("all", level.recorded_profit, level.replayed_profit))
     return [
         {
             "part": part,
-            "recorded": _dollars(recorded),
-            "replayed": _dollars(replayed),
-            "difference": _dollars(recorded - replayed),
+            "recorded": recorded,
+            "replayed": replayed,
+            "difference": recorded - replayed,
         }
         for part, recorded, replayed in parts
     ]
@@ -158,13 +157,20 @@ def _line(finding: Finding) -> str:
 def _summary(report: Report, level: LevelReport) -> str:
     """Return the verdict on a level in one sentence."""
     looked = f"{level.events:,} events and {level.checked.get(QUANTITIES, 0):,} quantities"
-    agree = "every balance agrees" if level.found == 0 else f"{level.found:,} findings"
+    agree = f"{level.found:,} finding{'' if level.found == 1 else 's'}"
+    if level.found == 0:
+        agree = "every balance agrees"
     if not level.profits_hold:
         agree += f"; profit differs by more than {float(level.threshold.share):.4%}"
     return f"{report.run}: {level.level} replay of {looked}: {agree}."
 
 
-def _dollars(micros: int) -> str:
+def _dollars(micros: Cell) -> str:
     """Return money to the micro."""
-    whole, rest = divmod(abs(micros), MICROS_PER_DOLLAR)
-    return f"{'-' if micros < 0 else ''}{whole:,}.{rest:06d}"
+    return f"{Decimal(str(micros)) / MICROS_PER_DOLLAR:,.6f}"
+
+
+PROFIT_COLUMNS = (
+    Column("part"),
+    *(Column(name, "", _dollars) for name in ("recorded", "replayed", "difference")),
+)

@@ -63,42 +63,61 @@ def holds_all(symbols: int) -> int:
     return every_digit
 
 
-def _worth(holdings: Records, prices: npt.NDArray[np.int64], cash: int) -> tuple[int, int, float]:
+def _worth_at_fill(
+    i: int, row: int, holdings: Records, quotes: Records, cash: int
+) -> tuple[int, int, float]:
     """Return exposure, equity, and exposure as a float, which cannot overflow."""
     gross, worth, reach = 0, cash, 0.0
-    for symbol in range(len(holdings)):
-        price, position = prices[symbol], holdings[symbol].position
+    for symbol in range(holdings.shape[1]):
+        price, position = quotes[row, symbol].fill, holdings[i, symbol].position
         worth += position * price
         gross += abs(position) * price
         reach += abs(position) * float(price)
     return gross, worth, reach
 
 
-def _accrue(lane: Record, holdings: Records, quotes: Records, rates: Record, step: Record) -> None:
+def _worth_at_close(
+    i: int, row: int, holdings: Records, quotes: Records, cash: int
+) -> tuple[int, float]:
+    """Return equity, and the sum of all amounts as a float, which cannot overflow."""
+    worth, reach = cash, abs(float(cash))
+    for symbol in range(holdings.shape[1]):
+        price, position = quotes[row, symbol].close, holdings[i, symbol].position
+        worth += position * price
+        reach += abs(position) * float(price)
+    return worth, reach
+
+
+def _accrue(i: int, lane: Record, holdings: Records, quotes: Records, rates: Record) -> None:
     """Book the interest on cash and the price of borrowed shares until the next bar."""
     shorts = 0
-    for symbol in range(len(holdings)):
-        shorts += short_value(holdings[symbol].position, quotes[symbol].close)
-    step.interest = accrual(lane.cash, rates.interest)
-    step.borrow = accrual(shorts, rates.borrow)
-    lane.cash += step.interest - step.borrow
+    for symbol in range(holdings.shape[1]):
+        shorts += short_value(holdings[i, symbol].position, quotes[lane.row, symbol].close)
+    lane.interest = accrual(lane.cash, rates.interest)
+    lane.borrow = accrual(shorts, rates.borrow)
+    lane.cash += lane.interest - lane.borrow
 
 
 def _trade(  # noqa: PLR0917 - compiled code takes no keywords
     action: int,
+    i: int,
     lane: Record,
     holdings: Records,
     quotes: Records,
-    orders: Records,
     trading: Record,
+    taken: int,
+    orders: Records,
 ) -> bool:
-    """Execute the orders of one lane; say whether the amounts stayed countable."""
-    gross, worth, reach = _worth(holdings, quotes["fill"], lane.cash)
-    power = 3 ** (len(holdings) - 1)
-    for symbol in range(len(holdings)):
-        digit = action // power % 3
+    """Execute the orders of lane ``i``; say whether the amounts stayed countable."""
+    gross, worth, reach = _worth_at_fill(i, lane.row, holdings, quotes, lane.cash)
+    power = 3 ** (holdings.shape[1] - 1)
+    for symbol in range(holdings.shape[1]):
+        digit = 0
+        while action >= power:  # much cheaper than a division
+            action -= power
+            digit += 1
         power //= 3
-        held, quote = holdings[symbol], quotes[symbol]
+        held, quote = holdings[i, symbol], quotes[lane.row, symbol]
         lot = lot_size(lane.equity, quote.close, trading)
         offer = Quote(quote.fill, lot, quote.tradable != 0)
         done = order(digit, Holding(held.position, held.lots), offer, Books(gross, worth), trading)
@@ -107,7 +126,7 @@ def _trade(  # noqa: PLR0917 - compiled code takes no keywords
         lane.cash -= done.shares * quote.fill + done.cost
         held.position += done.shares
         held.lots = done.lots
-        _note_order(orders[symbol], held, quote, done)
+        _note_order(orders[taken, i, symbol], held, quote, done)
     return reach < _LARGEST
 
 
@@ -120,10 +139,10 @@ def _note_order(noted: Record, held: Record, quote: Record, done: Record) -> Non
     noted.lots = held.lots
 
 
-def _mark(lane: Record, holdings: Records, quotes: Records, step: Record, trading: Record) -> bool:
-    """Value the lane at the next bar's close and reward it; say whether that was countable."""
-    _, equity, reach = _worth(holdings, quotes["close"], lane.cash)
+def _mark(lane: Record, equity: int, step: Record, trading: Record) -> None:
+    """Value the lane at the next bar's close, and reward it."""
     lane.peak = max(lane.peak, equity)
+    step.interest, step.borrow = lane.interest, lane.borrow
     step.cash, step.equity = lane.cash, equity
     step.log_return = log_return(lane.equity, equity)
     step.drawdown_penalty = drawdown_penalty(equity, lane.peak, trading)
@@ -133,7 +152,6 @@ def _mark(lane: Record, holdings: Records, quotes: Records, step: Record, tradin
     over = lane.row == trading.last_row or lane.age == trading.episode_length
     step.terminated = is_stopped(equity, lane.peak, trading)
     step.truncated = over and not step.terminated
-    return reach + abs(float(lane.cash)) < _LARGEST
 
 
 def _control(  # noqa: PLR0917 - compiled code takes no keywords
@@ -177,23 +195,27 @@ def _note_control(step: Record, control: Record) -> None:
     step.margin = control.margin
 
 
-def _observe(
-    seen: npt.NDArray[np.float32],
+def _observe(  # noqa: PLR0917 - compiled code takes no keywords
+    i: int,
+    row: int,
     features: npt.NDArray[np.float32],
     holdings: Records,
     trading: Record,
+    observations: npt.NDArray[np.float32],
 ) -> None:
     """Write what the policy sees: the features of a row, then lots as a share of the limit."""
-    for column in range(len(features)):
-        seen[column] = features[column]
-    for symbol in range(len(holdings)):
-        seen[len(features) + symbol] = np.float32(holdings[symbol].lots / trading.max_lots)
+    columns = features.shape[1]
+    for column in range(columns):
+        observations[i, column] = features[row, column]
+    for symbol in range(holdings.shape[1]):
+        share = holdings[i, symbol].lots / trading.max_lots
+        observations[i, columns + symbol] = np.float32(share)
 
 
-def _first_wrong(actions: npt.NDArray[np.int64], symbols: int) -> int:
+def _first_wrong(actions: npt.NDArray[np.int64], choices: int) -> int:
     """Return the first lane whose action does not exist, or -1."""
     for lane in range(len(actions)):
-        if actions[lane] < 0 or actions[lane] >= 3**symbols:
+        if actions[lane] < 0 or actions[lane] >= choices:
             return lane
     return -1
 
@@ -222,21 +244,22 @@ def advance(  # noqa: PLR0917 - compiled code takes no keywords
     Returns how many episodes ended, or a negative number that ``refusal`` explains.
     """
     symbols = holdings.shape[1]
-    wrong = _first_wrong(actions, symbols)
+    wrong = _first_wrong(actions, 3**symbols)
     if wrong >= 0:
         return -(4 * wrong + NO_SUCH_ACTION)
     all_hold = holds_all(symbols)
     bonus, ended, rules = control[0].bonus, 0, trading[0]
     for i in range(len(lanes)):
-        lane, step, held = lanes[i], steps[taken, i], holdings[i]
+        lane, step = lanes[i], steps[taken, i]
         row = lane.row
         now = rates[row]
         step.row, step.action = row, actions[i]
-        _accrue(lane, held, quotes[row], now, step)
-        if not _trade(actions[i], lane, held, quotes[row], orders[taken, i], rules):
+        _accrue(i, lane, holdings, quotes, now)
+        traded = _trade(actions[i], i, lane, holdings, quotes, rules, taken, orders)
+        equity, reach = _worth_at_close(i, row + 1, holdings, quotes, lane.cash)
+        if not traded or reach >= _LARGEST:
             return -(4 * i + OUTGROWN)
-        if not _mark(lane, held, quotes[row + 1], step, rules):
-            return -(4 * i + OUTGROWN)
+        _mark(lane, equity, step, rules)
         hold = actions[i] == all_hold
         step.risk_free = BASIS_POINTS * now.interest
         step.hold_bonus = bonus if hold else 0.0
@@ -244,7 +267,7 @@ def advance(  # noqa: PLR0917 - compiled code takes no keywords
         step.reward = other_terms + step.hold_bonus
         _control(hold, now.regime, other_terms, control[0], decisions, controls[0])
         _note_control(step, control[0])
-        _observe(observations[i], features[row + 1], held, rules)
+        _observe(i, row + 1, features, holdings, rules, observations)
         rewards[i], terminated[i], truncated[i] = step.reward, step.terminated, step.truncated
         ended += 1 if step.terminated or step.truncated else 0
     return ended

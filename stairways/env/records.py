@@ -15,9 +15,13 @@ from stairways.core.ledger import TradingRules
 Records = npt.NDArray[np.void]
 
 LANE = np.dtype(
-    [("row", "i8"), ("age", "i8"), ("cash", "i8"), ("equity", "i8"), ("peak", "i8")], align=True
+    [(name, "i8") for name in ("row", "age", "cash", "equity", "peak", "interest", "borrow")],
+    align=True,
 )
-"""One lane between two steps: row of the tape, steps of its episode, its money in micros."""
+"""One lane between two steps: row of the tape, steps of its episode, its money in micros.
+
+``interest`` and ``borrow`` are those of its last step.
+"""
 
 HOLDING = np.dtype([("position", "i8"), ("lots", "i8")], align=True)
 """What one lane has of one symbol: shares and lots, negative when short."""

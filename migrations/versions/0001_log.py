@@ -9,7 +9,9 @@ branch_labels = None
 depends_on = None
 
 WHOLE = sa.BigInteger().with_variant(sa.Integer, "sqlite")
-NOT_BULK = sa.text("type NOT IN ('ControllerUpdated', 'EvaluationStepTaken', 'StepTaken')")
+NOT_BULK = sa.text(
+    "type <> 'ControllerUpdated' AND type <> 'EvaluationStepTaken' AND type <> 'StepTaken'"
+)
 EMPTY_ROOT = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 APPEND_ONLY = ("streams", "appends", "events", "blobs")
 

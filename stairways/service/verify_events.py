@@ -1,7 +1,6 @@
 """Rehash a range of events and compare each record's leaf with the stored one."""
 
 from collections.abc import Iterable, Sequence
-from hashlib import sha256
 from typing import NamedTuple
 
 from stairways.core.merkle import HASH_SIZE, Edge
@@ -9,7 +8,7 @@ from stairways.service.findings import KEPT, Finding, shown
 from stairways.service.verify_appends import Claim
 from stairways.store.driver import Row
 from stairways.store.raw import RawLog, UnreadableRowsError
-from stairways.store.records import Append, frame
+from stairways.store.records import Append, hash_records
 
 RANGE = 8192
 """Positions hashed in one go: a power of two, so that ranges are subtrees of the log."""
@@ -57,16 +56,8 @@ def _leaves(claims: Iterable[Claim], rows: Sequence[Row]) -> list[bytes]:
         end = start + claim.last - claim.first + 1
         if claim.append is None:
             raise ValueError("an append is missing")
-        ahead = claim.append.version - claim.append.first
-        frames: dict[tuple[str, int], tuple[bytes, bytes]] = {}
-        for position, type_, schema, payload, _ in rows[start:end]:
-            kind = (type_, schema)
-            if kind not in frames:
-                before, after = frame(claim.append, type_, schema)
-                frames[kind] = (b"\x00" + before, after)
-            before, after = frames[kind]
-            record = before + payload + after % (position, position + ahead)
-            leaves.append(sha256(record).digest())
+        _, types, schemas, payloads, _ = zip(*rows[start:end], strict=True)
+        leaves += hash_records(claim.append, claim.first, types, schemas, payloads)
         start = end
     return leaves
 
@@ -118,9 +109,8 @@ def _judge(claim: Claim, position: int, row: Row | None) -> tuple[bytes | None, 
 
 def leaf_of(append: Append, position: int, row: Row) -> bytes:
     """Return the leaf of one record, made of its row and its append."""
-    before, after = frame(append, row[1], row[2])
-    version = position + append.version - append.first
-    return sha256(b"\x00" + before + row[3] + after % (position, version)).digest()
+    [leaf] = hash_records(append, position, (row[1],), (row[2],), (row[3],))
+    return leaf
 
 
 def _is_leaf(value: object) -> bool:

@@ -11,9 +11,11 @@ START = Position(0)
 """The place before the first event."""
 
 
-@dataclass(frozen=True, slots=True)
-class Encoded:
-    """An event as the log keeps it: its stored name, schema version and canonical bytes."""
+class Encoded(NamedTuple):
+    """An event as the log keeps it: its stored name, schema version and canonical bytes.
+
+    A tuple, because a rollout makes thousands of them.
+    """
 
     type: str
     schema: int

@@ -42,14 +42,8 @@ class Connection(Protocol):
         ...
 
 
-class EventRow(NamedTuple):
-    """A row of ``events``."""
-
-    position: int
-    type: str
-    schema: int
-    payload: bytes
-    leaf: bytes
+EventRow = tuple[int, str, int, bytes, bytes]
+"""A row of ``events``: position, type, schema, payload, leaf."""
 
 
 class Driver(NamedTuple):

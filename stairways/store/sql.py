@@ -18,7 +18,7 @@ from stairways.core.values import NEW, Digest, Position, StreamName, Version
 from stairways.errors import LogUnavailableError
 from stairways.store.blobs import pack, unpack
 from stairways.store.contract import START, Appended, Context, Encoded, Head, Record
-from stairways.store.driver import Connection, Driver, EventRow, Row
+from stairways.store.driver import Connection, Driver, Row
 from stairways.store.pages import (
     EVENTS_A_PAGE,
     Page,
@@ -235,14 +235,11 @@ class SqlStore:
         row = (append.first, append.last, stream_id, append.version, append.recorded_at)
         who = (append.actor, append.correlation, append.causation, append.append_id, new.root)
         connection.execute(sql(_INSERT_APPEND), row + who)
+        positions = range(append.first, append.last + 1)
+        types, schemas, payloads = zip(*events, strict=True)
         self.driver.insert_events(
             connection,
-            (
-                EventRow(position, event.type, event.schema, event.payload, leaf)
-                for position, (event, leaf) in enumerate(
-                    zip(events, new.leaves, strict=True), append.first
-                )
-            ),
+            zip(positions, types, schemas, payloads, new.leaves, strict=True),
         )
         connection.execute(
             sql("UPDATE head SET size = ?, root = ?, edge = ? WHERE id = 1"),

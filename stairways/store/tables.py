@@ -26,7 +26,8 @@ BULK_TYPES = ("ControllerUpdated", "EvaluationStepTaken", "StepTaken")
 APPEND_ONLY = ("streams", "appends", "events", "blobs", "checkpoints")
 """Tables whose rows are never changed nor removed."""
 
-NOT_BULK = "type NOT IN ({})".format(", ".join(f"'{name}'" for name in BULK_TYPES))
+NOT_BULK = " AND ".join(f"type <> '{name}'" for name in BULK_TYPES)
+"""What the index by type covers. (With NOT IN, SQLite would build a table for every row.)"""
 
 metadata = MetaData()
 

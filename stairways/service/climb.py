@@ -105,12 +105,12 @@ class Climber:
         """Take all steps of an attempt; False when it diverged and was rolled back."""
         if not self.progress.started:
             self._begin(cycle, attempt)
-        while not self._diverged():
+        while not self.diverged():
             if self.progress.update == self.plan.updates_per_cycle:
-                self._finish_training(cycle, attempt)
+                self.finish_training(cycle, attempt)
                 return True
             self._learn_once(cycle, attempt)
-        self._report_divergence(cycle, attempt)
+        self.report_divergence(cycle, attempt)
         return False
 
     def roll_back(self, cycle: Cycle, attempt: int, reason: str, *evidence: Position) -> None:
@@ -165,12 +165,17 @@ class Climber:
         """Learn at the rate of an attempt from now on."""
         self.learner.set_learning_rate(learning_rate(cycle, attempt))
 
-    def _learn_once(self, cycle: Cycle, attempt: int) -> None:
-        """Collect a rollout, make it durable, and only then learn from it."""
+    def act(self, cycle: Cycle) -> Rollout:
+        """Collect a rollout under a margin for the target, and make it durable."""
         self._set_margin(cycle.target)
         self.lanes.clear_trace()
         rollout = self.learner.collect(self.lanes)
         self.record(rollout)
+        return rollout
+
+    def _learn_once(self, cycle: Cycle, attempt: int) -> None:
+        """Collect a rollout, make it durable, and only then learn from it."""
+        rollout = self.act(cycle)
         update = self.learner.improve(rollout)
         event = self._updated(cycle, attempt, update, rollout.hold_rate)
         self.last_update = self.note(self.run_stream, event).last
@@ -214,11 +219,13 @@ class Climber:
         self.learner.policy.margin = margin
         self.lanes.set_margin(margin)
 
-    def _diverged(self) -> bool:
+    def diverged(self) -> bool:
+        """Tell whether the last update went further from the served model than allowed."""
         limit = self.plan.programme.divergence_limit
         return self.progress.served is not None and self.progress.divergence > limit
 
-    def _report_divergence(self, cycle: Cycle, attempt: int) -> None:
+    def report_divergence(self, cycle: Cycle, attempt: int) -> None:
+        """Record that an attempt diverged, and roll it back."""
         served = self.progress.served
         assert served is not None  # noqa: S101 - only then a model diverges
         detected = self.note(
@@ -234,7 +241,8 @@ class Climber:
         )
         self.roll_back(cycle, attempt, "divergence", detected.last)
 
-    def _finish_training(self, cycle: Cycle, attempt: int) -> None:
+    def finish_training(self, cycle: Cycle, attempt: int) -> None:
+        """Record that an attempt has taken all its steps, unless that is recorded already."""
         if self.progress.trained:
             return
         rates = self.progress.hold_rates

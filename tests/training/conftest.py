@@ -1,6 +1,8 @@
 """Fixtures of a small stairway on simulated bars, quick enough to run many times."""
 
 import itertools
+from collections.abc import Callable
+from datetime import UTC, datetime
 
 import pytest
 
@@ -9,6 +11,7 @@ from stairways.market.canonical import encode_bars
 from stairways.market.simulation import simulate
 from stairways.service.run_stairway import Job
 from stairways.store.contract import Context, EventStore
+from stairways.store.memory import MemoryStore
 from tests.small_run import NewJob, Quiet, small_plan
 
 
@@ -37,3 +40,8 @@ def new_job(bars: Bars) -> NewJob:
         )
 
     return make
+
+
+@pytest.fixture
+def new_memory() -> Callable[[], MemoryStore]:
+    return lambda: MemoryStore(lambda: datetime(2026, 1, 5, tzinfo=UTC))

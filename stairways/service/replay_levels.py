@@ -1,0 +1,114 @@
+"""Replay by levels, in parallel where one part does not wait for another."""
+
+import multiprocessing
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass, replace
+
+from stairways.core.replay import SHOWN_FINDINGS, LevelReport
+from stairways.service.data import load_registered
+from stairways.service.plan import Plan
+from stairways.service.reexecution import POLICY, TRAINING, Advance, Reexecution, Segment
+from stairways.service.run_stairway import Job
+from stairways.service.training import start_of
+from stairways.store.contract import Context, EventStore
+from stairways.store.opening import open_store
+
+LEVELS = (POLICY, TRAINING)
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    """Where a log is, and the store it was opened as here."""
+
+    url: str
+    store: EventStore
+
+
+def reexecute(
+    log: Log, run: str, plan: Plan, levels: Iterable[str], jobs: int, advance: Advance
+) -> list[LevelReport]:
+    """Execute ``run`` again at ``levels`` and return a report each.
+
+    Level ``policy`` is divided over ``jobs`` processes; ``training`` is one thread of events.
+    """
+    again = Reexecution(_job(log.store, run, plan), advance)
+    reports = []
+    for level in levels:
+        if level == TRAINING:
+            reports.append(Reexecution(again.job, advance).training())
+        elif jobs > 1:
+            reports.append(_in_parallel(log.url, run, plan, again.segments(), jobs, advance))
+        else:
+            reports.append(again.policy())
+    return reports
+
+
+def merged(parts: Sequence[LevelReport]) -> LevelReport:
+    """Return the report of a level whose parts were compared apart."""
+    checked: Counter[str] = Counter()
+    for part in parts:
+        checked.update(part.checked)
+    findings = sorted((f for part in parts for f in part.findings), key=lambda f: f.position)
+    found = sum(part.found for part in parts)
+    return replace(parts[0], checked=dict(checked), findings=findings[:SHOWN_FINDINGS], found=found)
+
+
+def _in_parallel(
+    url: str, run: str, plan: Plan, segments: Sequence[Segment], jobs: int, advance: Advance
+) -> LevelReport:
+    """Compare segments in processes of their own, each with its own connection."""
+    size = -(-len(segments) // jobs)
+    shares = [segments[start : start + size] for start in range(0, len(segments), size)]
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(len(shares), mp_context=context) as pool:
+        work = {pool.submit(_share, url, run, plan, share): share for share in shares}
+        for done in as_completed(work):
+            advance(work[done][-1].end - work[done][0].boundary)
+        return merged([future.result() for future in work])
+
+
+def _share(url: str, run: str, plan: Plan, segments: Sequence[Segment]) -> LevelReport:
+    """Compare one share of a run's segments; runs in a process of its own."""
+    store = open_store(url)
+    try:
+        return Reexecution(_job(store, run, plan), _nobody).policy(segments)
+    finally:
+        store.close()
+
+
+def _job(store: EventStore, run: str, plan: Plan) -> Job:
+    return Job(
+        run=run,
+        plan=plan,
+        bars=load_registered(store, start_of(store, run).data),
+        store=store,
+        context=_never,
+        watcher=_Blind(),
+    )
+
+
+def _nobody(_amount: int) -> None: ...
+
+
+def _never() -> Context:
+    raise AssertionError("a replay appends nothing")
+
+
+class _Blind:
+    """A watcher that sees nothing; the re-execution puts its own in its place."""
+
+    def advanced(self, *_: object) -> None: ...
+
+    def judged(self, *_: object) -> None: ...
+
+
+def differing_machine(recorded: Mapping[str, str], now: Mapping[str, str]) -> dict[str, str]:
+    """Return what of a machine differs, with both values."""
+    keys = sorted(recorded.keys() | now.keys())
+    return {
+        key: f"{recorded.get(key, '-')} then, {now.get(key, '-')} now"
+        for key in keys
+        if recorded.get(key) != now.get(key)
+    }

@@ -1,0 +1,151 @@
+"""Executing a run again finds what no ledger can: chance, rewards, parameters."""
+
+import itertools
+from collections.abc import Callable
+from typing import Any
+
+import orjson
+import pytest
+
+from stairways.core.replay import LevelReport
+from stairways.core.values import Digest
+from stairways.service.reexecution import Reexecution
+from stairways.service.replay import replay_run
+from stairways.service.run_stairway import Job, run_stairway
+from stairways.store.contract import Context, Encoded, EventStore
+from stairways.store.memory import MemoryStore
+from stairways.training import state as states
+from tests.small_run import NewJob
+
+Payload = dict[str, Any]
+Change = Callable[[str, Payload], None]
+
+
+def forged(store: EventStore, like: MemoryStore, change: Change) -> EventStore:
+    """Write a whole new log, every hash right, in which ``change`` altered payloads."""
+    for record in like.read():
+        payload = orjson.loads(record.payload)
+        change(record.type, payload)
+        for name in ("data", "features", "state"):
+            if payload.get(name):
+                store.put_blob(like.get_blob(payload[name]) if known(like, payload[name]) else b"")
+        event = Encoded(record.type, record.schema, orjson.dumps(payload))
+        context = Context(
+            actor=record.actor, correlation=record.correlation, append_id=str(record.position)
+        )
+        store.append(record.stream, None, [event], context)
+    return store
+
+
+def known(store: MemoryStore, digest: Digest) -> bool:
+    return digest in store._blobs
+
+
+def levels(job: Job) -> tuple[LevelReport, LevelReport]:
+    return Reexecution(job, lambda _: None).policy(), Reexecution(job, lambda _: None).training()
+
+
+@pytest.fixture
+def honest(new_job: NewJob, new_memory: Callable[[], MemoryStore]) -> MemoryStore:
+    store = new_memory()
+    run_stairway(new_job(store))
+    return store
+
+
+def test_an_honest_run_is_the_same_when_executed_again(
+    new_job: NewJob, honest: MemoryStore
+) -> None:
+    size = honest.head().size
+    policy, training = levels(new_job(honest))
+    assert policy.clean
+    assert training.clean
+    assert honest.head().size == size
+    assert policy.checked["StepTaken"] == training.checked["StepTaken"] >= 3 * 240
+    assert training.checked["PolicyUpdated"] > 0
+
+
+@pytest.mark.parametrize(
+    "lie",
+    [
+        ("StepTaken", "reward", "12.5"),
+        ("StepTaken", "log_probability", "-1.5"),
+        ("StepTaken", "value", "0.25"),
+        ("ControllerUpdated", "slow", "0.125"),
+        ("ControllerUpdated", "bonus", "3.5"),
+        ("ControllerUpdated", "margin", "0.5"),
+        ("EvaluationStepTaken", "margin", "0.5"),
+        ("EvaluationStarted", "base_margin", "0.5"),
+        ("GateDecided", "value", "0.5"),
+    ],
+)
+def test_both_levels_name_what_the_ledger_cannot_see(
+    new_job: NewJob,
+    new_memory: Callable[[], MemoryStore],
+    honest: MemoryStore,
+    lie: tuple[str, str, str],
+) -> None:
+    counter, (kind, name, value) = itertools.count(), lie
+
+    def change(found: str, payload: Payload) -> None:
+        if found == kind and next(counter) == 2:
+            payload[name] = value
+
+    store = forged(new_memory(), honest, change)
+    for report in levels(new_job(store)):
+        assert report.found >= 1
+        assert report.first is not None
+        assert (report.first.type, report.first.field) == (kind, name)
+        assert report.first.recorded == value
+
+
+def test_another_random_state_is_found_at_the_first_step_it_decides(
+    new_job: NewJob, new_memory: Callable[[], MemoryStore], honest: MemoryStore
+) -> None:
+    store, done = new_memory(), itertools.count()
+
+    def change(found: str, payload: Payload) -> None:
+        if found == "PolicyUpdated" and next(done) == 1:
+            content = states.unpack(honest.get_blob(payload["state"]))
+            generators: Any = content.meta["generators"]
+            generators["sampling"]["state"] = "1" * 32
+            payload["state"] = store.put_blob(states.pack(content))
+
+    forged(store, honest, change)
+    policy, training = levels(new_job(store))
+    assert policy.first is not None
+    assert policy.first.type == "StepTaken"
+    assert training.first is not None
+    assert (training.first.type, training.first.field) == ("PolicyUpdated", "state")
+    assert replay_run(store, "r1").clean
+
+
+def test_training_again_finds_parameters_replaced_with_their_digests_and_all_hashes(
+    new_job: NewJob, new_memory: Callable[[], MemoryStore], honest: MemoryStore
+) -> None:
+    store, done = new_memory(), itertools.count()
+
+    def change(found: str, payload: Payload) -> None:
+        if found == "PolicyUpdated" and next(done) == 2:
+            content = states.unpack(honest.get_blob(payload["state"]))
+            bias = content.arrays["parameter.action_net.bias"].copy()
+            content.arrays["parameter.action_net.bias"] = bias + 1
+            payload["state"] = store.put_blob(states.pack(content))
+            payload["parameters"] = "f" * 64
+
+    forged(store, honest, change)
+    _, training = levels(new_job(store))
+    assert training.first is not None
+    assert (training.first.type, training.first.field) == ("PolicyUpdated", "parameters")
+    assert replay_run(store, "r1").clean
+
+
+def test_a_log_that_ends_early_or_goes_on_is_found(
+    new_job: NewJob, new_memory: Callable[[], MemoryStore], honest: MemoryStore
+) -> None:
+    longer = forged(new_memory(), honest, lambda *_: None)
+    last = list(honest.read())[-1]
+    context = Context(actor="x", correlation="r1", append_id="more")
+    longer.append(last.stream, None, [Encoded(last.type, last.schema, last.payload)], context)
+    for report in levels(new_job(longer)):
+        assert report.first is not None
+        assert report.first.position == last.position + 1

@@ -99,6 +99,7 @@ def torchtrade(lanes: int) -> float:
         bare.__path__ = [str(Path(str(root.__file__)).parent / "/".join(package.split(".")[1:]))]
         sys.modules[package] = bare
     module = importlib.import_module("torchtrade.envs.offline.vectorized_sequential")
+    warnings.simplefilter("ignore")  # its imports make warnings errors
     config = module.VectorizedSequentialTradingEnvConfig(
         num_envs=lanes, transaction_fee=0.0001, leverage=2, max_traj_length=1_000
     )

@@ -19,27 +19,29 @@ LEVELS = (POLICY, TRAINING)
 
 
 @dataclass(frozen=True, slots=True)
-class Log:
-    """Where a log is, and the store it was opened as here."""
+class Recorded:
+    """A run in a log: where the log is, which run, and what it was told to do."""
 
     url: str
-    store: EventStore
+    run: str
+    plan: Plan
 
 
 def reexecute(
-    log: Log, run: str, plan: Plan, levels: Iterable[str], jobs: int, advance: Advance
+    what: Recorded, store: EventStore, levels: Iterable[str], jobs: int, advance: Advance
 ) -> list[LevelReport]:
-    """Execute ``run`` again at ``levels`` and return a report each.
+    """Execute a run again at ``levels`` and return a report each.
 
-    Level ``policy`` is divided over ``jobs`` processes; ``training`` is one thread of events.
+    Level ``policy`` is divided over ``jobs`` processes; in ``training`` every update waits for
+    the one before it.
     """
-    again = Reexecution(_job(log.store, run, plan), advance)
+    again = Reexecution(_job(store, what), advance)
     reports = []
     for level in levels:
         if level == TRAINING:
             reports.append(Reexecution(again.job, advance).training())
         elif jobs > 1:
-            reports.append(_in_parallel(log.url, run, plan, again.segments(), jobs, advance))
+            reports.append(_in_parallel(what, again.segments(), jobs, advance))
         else:
             reports.append(again.policy())
     return reports
@@ -56,33 +58,33 @@ def merged(parts: Sequence[LevelReport]) -> LevelReport:
 
 
 def _in_parallel(
-    url: str, run: str, plan: Plan, segments: Sequence[Segment], jobs: int, advance: Advance
+    what: Recorded, segments: Sequence[Segment], jobs: int, advance: Advance
 ) -> LevelReport:
     """Compare segments in processes of their own, each with its own connection."""
     size = -(-len(segments) // jobs)
     shares = [segments[start : start + size] for start in range(0, len(segments), size)]
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(len(shares), mp_context=context) as pool:
-        work = {pool.submit(_share, url, run, plan, share): share for share in shares}
+        work = {pool.submit(_share, what, share): share for share in shares}
         for done in as_completed(work):
             advance(work[done][-1].end - work[done][0].boundary)
         return merged([future.result() for future in work])
 
 
-def _share(url: str, run: str, plan: Plan, segments: Sequence[Segment]) -> LevelReport:
+def _share(what: Recorded, segments: Sequence[Segment]) -> LevelReport:
     """Compare one share of a run's segments; runs in a process of its own."""
-    store = open_store(url)
+    store = open_store(what.url)
     try:
-        return Reexecution(_job(store, run, plan), _nobody).policy(segments)
+        return Reexecution(_job(store, what), _nobody).policy(segments)
     finally:
         store.close()
 
 
-def _job(store: EventStore, run: str, plan: Plan) -> Job:
+def _job(store: EventStore, what: Recorded) -> Job:
     return Job(
-        run=run,
-        plan=plan,
-        bars=load_registered(store, start_of(store, run).data),
+        run=what.run,
+        plan=what.plan,
+        bars=load_registered(store, start_of(store, what.run).data),
         store=store,
         context=_never,
         watcher=_Blind(),

@@ -21,7 +21,7 @@ _ROLES: dict[str, str] = {
     **dict.fromkeys(("ticker", "symbol", "sticker"), "symbol"),
 }
 _PANDAS_PAIR = re.compile(r"""^\('?([^',]*)'?, '?([^',]*)'?\)$""")
-_DELIMITERS = ",;\t|"
+DELIMITERS = ",;\t|"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,8 +47,11 @@ def recognise(lines: Sequence[str]) -> Layout:
 
     Raises ``BarsRefusedError`` with the reason, without the file's name.
     """
-    delimiter = max(_DELIMITERS, key=lines[0].count)
-    rows = [[cell.strip() for cell in row] for row in csv.reader(lines, delimiter=delimiter)]
+    delimiter = max(DELIMITERS, key=lines[0].count)
+    try:
+        rows = [[cell.strip() for cell in row] for row in csv.reader(lines, delimiter=delimiter)]
+    except csv.Error as error:
+        raise BarsRefusedError(f"this is no table ({error})") from error
     if not rows or len(rows[0]) < len(PRICES):
         raise BarsRefusedError("the first line is no header of a table of prices")
     if any(_is_number(cell) for cell in rows[0]):

@@ -13,7 +13,7 @@ from stairways.core.values import Digest
 from stairways.errors import BarsRefusedError
 from stairways.market.canonical import SYMBOL
 from stairways.market.cells import numbers
-from stairways.market.layouts import PRICES, Layout, layout_of, parquet_pairs, recognise
+from stairways.market.layouts import DELIMITERS, PRICES, Layout, layout_of, parquet_pairs, recognise
 from stairways.market.options import Limits, Options
 from stairways.market.source import Block, blocks, container_of, digest_of_file, refuse
 from stairways.market.stamping import Clock
@@ -88,11 +88,11 @@ def _text(path: Path, options: Options, clock: Clock) -> tuple[Layout, Parts]:
     stream = blocks(path, options.limits)
     first = next(stream)
     lines = first.content[: options.limits.line].decode(errors="ignore").split("\n")[:HEADER_LINES]
+    _bound_columns(path.name, max(map(lines[0].count, DELIMITERS)) + 1, options.limits)
     try:
         layout = recognise(lines)
     except BarsRefusedError as error:
         raise refuse(path.name, 1, str(error)) from error
-    _bound_columns(path.name, layout.width, options.limits)
     body = _without_header(first, layout.header_lines)
     rows, parts = 0, Parts()
     for block in itertools.chain([body] if body.content else [], stream):

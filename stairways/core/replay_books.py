@@ -318,16 +318,16 @@ class _Starts:
         for row in np.flatnonzero(ties).tolist():
             begin = row - int(np.argmax(starts[row::-1]))
             if not self.hole[begin]:
-                starts[row + 1] = self.last[row] or self._has_ended(begin, row)
+                full = row - begin + 1 == self.part.episode_length
+                stopped = steps.terminated[row] and self._has_lost(begin, row)
+                starts[row + 1] = self.last[row] or full or stopped
         return starts & ~self.hole
 
-    def _has_ended(self, begin: int, row: int) -> bool:
-        """Tell whether an episode is over because of its length or its losses."""
+    def _has_lost(self, begin: int, row: int) -> bool:
+        """Tell whether losses end an episode."""
         rows = [i for i in range(begin, row + 1) if self.steps.sound(i, "equity")]
         equity = [self.capital, *self.steps.equity[rows].tolist()]
-        lost = 1.0 - equity[-1] / max(equity)
-        length = row - begin + 1
-        return length == self.part.episode_length or lost >= self.part.hard_stop
+        return 1.0 - equity[-1] / max(equity) >= self.part.hard_stop
 
 
 def _at_last_bar(steps: Steps, market: Market, part: Part) -> Flags:

@@ -327,7 +327,7 @@ class _Starts:
         """Tell whether losses end an episode."""
         rows = [i for i in range(begin, row + 1) if self.steps.sound(i, "equity")]
         equity = [self.capital, *self.steps.equity[rows].tolist()]
-        return 1.0 - equity[-1] / max(equity) >= self.part.hard_stop
+        return bool(1.0 - equity[-1] / max(equity) >= self.part.hard_stop)
 
 
 def _at_last_bar(steps: Steps, market: Market, part: Part) -> Flags:

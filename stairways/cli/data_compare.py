@@ -112,7 +112,7 @@ def _refuse_twice(series: Sequence["Series"]) -> None:
 
 def _series(app: "App", source: str, declared: Declared) -> list["Series"]:
     """Return what a file, or else a registered name, has."""
-    if Path(source).exists() or Path(source.partition("=")[2]).is_file():
+    if Path(source).is_file() or Path(source.partition("=")[2]).is_file():
         return _from_file(source, declared)
     from stairways.market.series import series_of  # noqa: PLC0415 - help starts in a blink
     from stairways.service.data import find_data, load_registered  # noqa: PLC0415 - as above

@@ -8,10 +8,11 @@ taken from its class: renaming a class never rewrites history.
 
 import dataclasses
 import functools
+import itertools
 import math
 import types
 import typing
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 
 import numpy as np
@@ -155,20 +156,39 @@ def encode_columns(event_type: type, columns: Mapping[str, Column]) -> list[byte
         odd = ", ".join(sorted(set(columns) ^ set(_fields(event_type))))
         raise NotCanonicalError(f"{name}: columns and fields differ: {odd}.")
     keys = sorted(columns)
-    texts = [_column_texts(columns[key], f"{name}.{key}") for key in keys]
-    template = b"{" + b",".join(b'"%s":%%b' % key.encode() for key in keys) + b"}"
-    return [template % row for row in zip(*texts, strict=True)]
+    read = {key: _column_texts(columns[key], f"{name}.{key}") for key in keys}
+    if len({len(texts) for _, texts, _ in read.values()}) > 1:
+        raise NotCanonicalError(f"{name}: columns differ in length.")
+    return _joined(read)
 
 
-def _column_texts(column: Column, field: str) -> list[bytes]:
-    """Return each row of a column as JSON."""
+_Texts = tuple[bytes, list[bytes], bytes]
+"""What stands before each value of a column, the values, and what stands after each."""
+
+
+def _joined(columns: Mapping[str, _Texts]) -> list[bytes]:
+    """Join columns row by row; what is the same in every row is made once."""
+    parts: list[Iterable[bytes]] = []
+    between = b"{"
+    for key, (opening, texts, closing) in columns.items():
+        parts += (itertools.repeat(between + b'"%s":' % key.encode() + opening), texts)
+        between = closing + b","
+    last = between.removesuffix(b",") + b"}"
+    return list(map(b"".join, zip(*parts, itertools.repeat(last), strict=False)))
+
+
+def _column_texts(column: Column, field: str) -> _Texts:
+    """Return each row of a column as JSON, without the quotes or brackets around it."""
     if not isinstance(column, np.ndarray):
-        return [b'"%s"' % text.encode() for text in column]
+        return b'"', [text.encode() for text in column], b'"'
     if column.dtype.kind == "f":
-        return _real_texts(column, field)
+        return b'"', _real_texts(column, field), b'"'
     if column.dtype.kind == "i" and len(column) and np.abs(column).max() > LARGEST_WHOLE_NUMBER:
         raise NotCanonicalError(f"{field} has a whole number beyond 2**53 - 1.")
-    return _rows(orjson.dumps(np.ascontiguousarray(column), option=orjson.OPT_SERIALIZE_NUMPY))
+    array = orjson.dumps(np.ascontiguousarray(column), option=orjson.OPT_SERIALIZE_NUMPY)
+    if array.startswith(b"[["):
+        return b"[", array[2:-2].split(b"],["), b"]"
+    return b"", _items(array), b""
 
 
 def _real_texts(column: npt.NDArray[np.generic], field: str) -> list[bytes]:
@@ -178,16 +198,12 @@ def _real_texts(column: npt.NDArray[np.generic], field: str) -> list[bytes]:
     if not np.isfinite(real).all():
         row = int(np.flatnonzero(~np.isfinite(real))[0])
         raise NotCanonicalError(f"{field} is {real[row]} in row {row}; only finite numbers count.")
-    return [b'"%s"' % text for text in _rows(orjson.dumps(real, option=orjson.OPT_SERIALIZE_NUMPY))]
+    return _items(orjson.dumps(real, option=orjson.OPT_SERIALIZE_NUMPY))
 
 
-def _rows(array: bytes) -> list[bytes]:
-    """Split a JSON array of numbers, or of arrays of numbers, into its elements."""
-    if array == b"[]":
-        return []
-    if array.startswith(b"[["):
-        return [b"[%s]" % row for row in array[2:-2].split(b"],[")]
-    return array[1:-1].split(b",")
+def _items(array: bytes) -> list[bytes]:
+    """Split a JSON array of numbers into its elements."""
+    return [] if array == b"[]" else array[1:-1].split(b",")
 
 
 def _whole(value: int, field: str) -> int:

@@ -5,6 +5,7 @@ An auditor exports it as one line and hashes it himself; ``docs/log-format.md`` 
 """
 
 import hashlib
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -101,13 +102,11 @@ def hash_records(
     frames = {kind: frame(append, *kind) for kind in set(kinds)}
     positions = _digits(first, len(kinds))
     versions = _digits(first + append.version - append.first, len(kinds))
-    join, sha256 = b"".join, hashlib.sha256
-    return [
-        sha256(join((before, payload, b',"position":', position, after, version, b"}"))).digest()
-        for (before, after), payload, position, version in zip(
-            map(frames.__getitem__, kinds), payloads, positions, versions, strict=True
-        )
-    ]
+    before, after = zip(*map(frames.__getitem__, kinds), strict=True)
+    place, end = itertools.repeat(b',"position":'), itertools.repeat(b"}")
+    parts = zip(before, payloads, place, positions, after, versions, end, strict=False)
+    sha256 = hashlib.sha256
+    return [sha256(record).digest() for record in map(b"".join, parts)]
 
 
 def record_bytes(record: Record) -> bytes:

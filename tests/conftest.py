@@ -33,9 +33,10 @@ START = datetime(2026, 1, 5, 14, 30, tzinfo=UTC)
 
 
 class Postgres:
-    """A PostgreSQL server on a socket in its own folder, without fsync."""
+    """A PostgreSQL server on a socket in its own folder, by default without fsync."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, fsync: bool = False) -> None:
+        self.fsync = "on" if fsync else "off"
         self.folder = folder
         self.data = folder / "data"
         self.user = "nobody" if os.geteuid() == 0 else pwd.getpwuid(os.geteuid()).pw_name
@@ -48,10 +49,14 @@ class Postgres:
         self._run("initdb", "-D", str(self.data), "-U", "postgres", "-A", "trust", "-N")
 
     def start(self) -> None:
-        settings = ("listen_addresses=", f"unix_socket_directories={self.folder}")
+        settings = (
+            "listen_addresses=",
+            f"unix_socket_directories={self.folder}",
+            f"fsync={self.fsync}",
+        )
         options = " ".join(f"-c {setting}" for setting in settings)
         log = str(self.folder / "log")
-        self._run("pg_ctl", "-D", str(self.data), "-w", "-l", log, "-o", f"-F {options}", "start")
+        self._run("pg_ctl", "-D", str(self.data), "-w", "-l", log, "-o", options, "start")
 
     def stop(self) -> None:
         self._run("pg_ctl", "-D", str(self.data), "-m", "immediate", "-w", "stop")

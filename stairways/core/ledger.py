@@ -117,8 +117,9 @@ def lot_size(equity: int, close: int, rules: TradingRules) -> int:
 
 def reduction(position: int, lots: int, wanted: int) -> int:
     """Return the signed shares that take ``position`` from ``lots`` to fewer of them."""
-    held = abs(position)
-    sold = held - held * abs(wanted) // abs(lots)
+    sold = held = abs(position)
+    if wanted != 0:
+        sold -= held * abs(wanted) // abs(lots)
     return -sold if position > 0 else sold
 
 
@@ -127,8 +128,10 @@ def cost(shares: int, price: int, rules: TradingRules) -> int:
     if shares == 0:
         return 0
     value = abs(shares) * price
-    impact = rules.impact_bp * math.sqrt(value / rules.starting_capital)
-    return round(value * (rules.commission_bp + impact) / BASIS_POINTS) + rules.ticket
+    points = rules.commission_bp
+    if rules.impact_bp > 0.0:
+        points += rules.impact_bp * math.sqrt(value / rules.starting_capital)
+    return round(value * points / BASIS_POINTS) + rules.ticket
 
 
 class Quote(NamedTuple):
@@ -173,7 +176,9 @@ def affordable(wanted: int, price: int, books: Books, rules: TradingRules) -> in
 
     Exposure grows and equity shrinks with every share, so halving finds the limit.
     """
-    high = min(wanted, LARGEST_WHOLE_NUMBER // price)
+    high = wanted
+    if float(wanted) * price > LARGEST_WHOLE_NUMBER:  # whole numbers would overflow, compiled
+        high = LARGEST_WHOLE_NUMBER // price
     if fits(high, price, books, rules):
         return high
     low = 0

@@ -27,9 +27,10 @@ def ln(value: float) -> float:
         powers -= 1
     s = (value - 1.0) / (value + 1.0)
     q = s * s
-    tail = q * (1.0 / 15.0 + q * (1.0 / 17.0 + q * (1.0 / 19.0 + q * (1.0 / 21.0))))
-    tail = q * (1.0 / 9.0 + q * (1.0 / 11.0 + q * (1.0 / 13.0 + tail)))
-    tail = q * (1.0 / 3.0 + q * (1.0 / 5.0 + q * (1.0 / 7.0 + tail)))
+    r = q * q  # even and odd terms apart: a processor works on both at once
+    odd = 1.0 / 3.0 + r * (1.0 / 7.0 + r * (1.0 / 11.0 + r * (1.0 / 15.0 + r * (1.0 / 19.0))))
+    even = 1.0 / 5.0 + r * (1.0 / 9.0 + r * (1.0 / 13.0 + r * (1.0 / 17.0 + r * (1.0 / 21.0))))
+    tail = q * (odd + q * even)
     return powers * LN_2 + 2.0 * (s + s * tail)
 
 

@@ -20,7 +20,8 @@ from numba.core import config
 from numba.extending import register_jitable
 
 _FOLDER_SETTING = "CACHE_DIR"  # numba makes its settings attributes at import
-Compiled = Callable[..., Any]
+Compiled = Any
+"""A function of numba's, with ``compile`` and ``overloads``."""
 
 
 def make_known(rules: Iterable[Callable[..., Any]]) -> None:
@@ -42,6 +43,19 @@ def compiled(function: Callable[..., Any], sources: Iterable[ModuleType]) -> Com
     with _kept_in(folder):
         kept: Compiled = numba.njit(cache=True)(function)
         return kept
+
+
+def entry(function: Compiled, arguments: Iterable[object]) -> Compiled:
+    """Return the machine code of ``function`` for arguments of exactly these types.
+
+    It is called without looking at the types again, which takes longer than a step of one
+    lane: whoever calls it vouches for them.
+    """
+    typeof: Callable[[object], object] = numba.typeof
+    signature = tuple(typeof(argument) for argument in arguments)
+    function.compile(signature)
+    code: Compiled = function.overloads[signature].entry_point
+    return code
 
 
 def _digest(sources: Iterable[ModuleType]) -> str:

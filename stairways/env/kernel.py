@@ -40,7 +40,7 @@ from stairways.core.ledger import (
 )
 from stairways.core.reward import drawdown_penalty, log_return
 from stairways.core.values import LARGEST_WHOLE_NUMBER
-from stairways.env.compiling import compiled, make_known
+from stairways.env.compiling import Compiled, compiled, entry, make_known
 
 Records = npt.NDArray[np.void]
 Record = Any
@@ -163,7 +163,8 @@ def _control(  # noqa: PLR0917 - compiled code takes no keywords
     controls: Record,
 ) -> None:
     """Let the controller see one decision; the same order of rules as ``Controller.after``."""
-    place = control.steps % controls.window
+    place = control.place
+    control.place = place + 1 if place + 1 < controls.window else 0
     if control.steps >= controls.window:
         control.holds -= decisions[place]
     decisions[place] = 1 if hold else 0
@@ -289,3 +290,8 @@ def _rules() -> list[FunctionType]:
 make_known(_rules())
 run = compiled(advance, (*_RULE_BOOKS, values))
 """``advance``, compiled."""
+
+
+def entry_for(arguments: tuple[object, ...]) -> Compiled:
+    """Return ``advance`` compiled for these arguments, which follow actions and ``taken``."""
+    return entry(run, (np.zeros(1, np.int64), 0, *arguments))

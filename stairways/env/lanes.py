@@ -111,6 +111,7 @@ class Lanes:
             *(self._steps, self._orders, *self._rules()),
             *self._outcome[:4],
         )
+        self._run = kernel.entry_for(self._arguments)
 
     def _rules(self) -> tuple[Records, Records]:
         last, length = self.window[1] - 1, self.episode_length
@@ -195,7 +196,7 @@ class Lanes:
         chosen = np.ascontiguousarray(actions, np.int64)
         if chosen.shape != self._lanes.shape:
             raise SpaceMismatchError(f"{chosen.shape} actions for {self.count} lanes")
-        answer = kernel.run(chosen, self.taken, *self._arguments)
+        answer = self._run(chosen, self.taken, *self._arguments)
         if answer < 0:
             raise self._refused(answer, chosen)
         self.taken += 1

@@ -27,12 +27,15 @@ HOLDING = np.dtype([("position", "i8"), ("lots", "i8")], align=True)
 """What one lane has of one symbol: shares and lots, negative when short."""
 
 CONTROL = np.dtype(
-    [(name, "i8") for name in ("steps", "holds", "faults")]
+    [(name, "i8") for name in ("steps", "place", "holds", "faults")]
     + [(name, "f8") for name in ("target", "aim", "hold_rate", "error", "regime", "fast", "slow")]
     + [(name, "f8") for name in ("mean", "squares", "spread", "bonus", "margin")],
     align=True,
 )
-"""The controller: ``target`` is what was asked for, ``aim`` what was in force last."""
+"""The controller: ``target`` is what was asked for, ``aim`` what was in force last.
+
+``place`` is where the next decision goes in the ring of the last ones.
+"""
 
 STEP = np.dtype(
     [(name, "i8") for name in ("row", "action", "interest", "borrow", "cash", "equity")]

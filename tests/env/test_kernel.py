@@ -59,7 +59,7 @@ def test_one_kernel_serves_every_number_of_symbols(wander: Callable[..., Bars]) 
         tape = tape_of(wander(100, symbols, 1), rules)
         lanes = Lanes(tape, rules, ControllerRules(), window=(60, 100), count=2, capacity=1, seed=1)
         lanes.step(np.array([0, 1]))
-    assert len(kernel.run.signatures) == 1  # type: ignore[attr-defined]
+    assert len(kernel.run.signatures) == 1
 
 
 def test_a_later_process_finds_the_kernel_compiled() -> None:

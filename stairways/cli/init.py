@@ -11,9 +11,15 @@ if TYPE_CHECKING:
 
 
 @click.command()
+@click.option(
+    "--roles",
+    is_flag=True,
+    help="On PostgreSQL: also make the roles stairways_owner, stairways_writer and "
+    "stairways_auditor, each with the least rights.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 @click.pass_obj
-def command(app: "App", *, as_json: bool) -> None:
+def command(app: "App", *, roles: bool, as_json: bool) -> None:
     """Create the database of the log, or bring it up to date.
 
     A SQLite file is also made on first use. On PostgreSQL run this as the owner of the tables;
@@ -22,6 +28,10 @@ def command(app: "App", *, as_json: bool) -> None:
     from stairways.store.opening import newest_revision, upgrade  # noqa: PLC0415 - help starts light
 
     upgrade(app.database_url)
+    if roles:
+        from stairways.store.roles import make_roles  # noqa: PLC0415 - as above
+
+        make_roles(app.database_url)
     with app.log() as store:
         size = store.head().size
     if as_json:

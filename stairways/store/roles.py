@@ -1,0 +1,60 @@
+"""Roles on PostgreSQL: who may do what with the log, enforced by the server.
+
+``stairways_owner`` owns the tables and runs migrations. ``stairways_writer`` may read, and
+add to, the log; of what is there it may move only the head, forward. ``stairways_auditor``
+may read. None of them logs in: grant them to the users who do.
+"""
+
+from collections.abc import Iterator
+
+from sqlalchemy import Connection, inspect, text
+from sqlalchemy.exc import DBAPIError
+
+from stairways.errors import LogUnavailableError
+from stairways.store.opening import driver_for
+from stairways.store.tables import APPEND_ONLY
+
+OWNER, WRITER, AUDITOR = "stairways_owner", "stairways_writer", "stairways_auditor"
+DERIVED = "rm_"
+"""Tables whose names begin so are derived from the log and may be thrown away."""
+
+
+def make_roles(url: str) -> None:
+    """Make the three roles and give them exactly their rights on the log at ``url``.
+
+    The caller must be allowed to make roles. Doing it again repairs rights that were changed.
+    """
+    driver = driver_for(url)
+    if driver.name != "postgresql":
+        driver.engine.dispose()
+        raise LogUnavailableError("SQLite has no roles: use the file's permissions instead.")
+    try:
+        with driver.engine.begin() as connection:
+            for statement in _statements(connection):
+                connection.execute(text(statement))
+    except DBAPIError as error:
+        cause = error.orig if isinstance(error.orig, Exception) else error
+        raise driver.explain(cause) from error
+    finally:
+        driver.engine.dispose()
+
+
+def _statements(connection: Connection) -> Iterator[str]:
+    present = set(connection.execute(text("SELECT rolname FROM pg_roles")).scalars())
+    for role in (OWNER, WRITER, AUDITOR):
+        if role not in present:
+            yield f"CREATE ROLE {role} NOLOGIN"
+        yield f"GRANT USAGE ON SCHEMA public TO {role}"
+    yield f"GRANT CREATE ON SCHEMA public TO {OWNER}"
+    tables = inspect(connection).get_table_names()
+    for table in [*tables, *inspect(connection).get_view_names()]:
+        yield f'REVOKE ALL ON "{table}" FROM PUBLIC, {WRITER}, {AUDITOR}'
+        yield f'ALTER TABLE "{table}" OWNER TO {OWNER}'
+        yield f'GRANT SELECT ON "{table}" TO {WRITER}, {AUDITOR}'
+    yield f"ALTER FUNCTION stairways_refuse() OWNER TO {OWNER}"
+    for table in APPEND_ONLY:
+        yield f"GRANT INSERT ON {table} TO {WRITER}"
+    yield f"GRANT UPDATE (size, root, edge) ON head TO {WRITER}"
+    for table in tables:
+        if table.startswith(DERIVED):
+            yield f'GRANT INSERT, UPDATE, DELETE, TRUNCATE ON "{table}" TO {WRITER}'

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from stairways.bootstrap import App
     from stairways.market.aligned import Aligned
     from stairways.market.bars import Bars
+    from stairways.market.findings import Finding
     from stairways.service.data import Registered
 
 ALL = click.option("--all", "everything", is_flag=True, help="List every finding.")
@@ -82,7 +83,7 @@ def show(app: "App", name: str, *, as_json: bool, plot: Path | None, everything:
         if len(rows) > SHOWN and not everything:
             click.echo(f"{len(rows) - SHOWN:,} more findings; --all lists them.", err=True)
     if plot:
-        _plot(plot, bars)
+        _plot(plot, bars, [tables.finding_of(finding) for finding in findings])
 
 
 @click.command()
@@ -213,12 +214,15 @@ def _print_shown(app: "App", one: "Registered", bars: "Bars", rows: Sequence[Row
         print_rows(app.out, rows, tables.RAISED, "table")
 
 
-def _plot(plot: Path, bars: "Bars") -> None:
+def _plot(plot: Path, bars: "Bars", findings: Sequence["Finding"]) -> None:
     from stairways.cli.data_plot import draw  # noqa: PLC0415 - matplotlib is slow to import
     from stairways.market.series import series_of  # noqa: PLC0415 - as above
 
     draw(
         plot,
-        [(one.table, one.symbol, ()) for one in series_of(bars)],
+        [
+            (one.table, one.symbol, [f for f in findings if f.symbol == one.symbol])
+            for one in series_of(bars)
+        ],
         note="SIMULATED" if bars.simulated else "",
     )

@@ -130,6 +130,22 @@ def raised_row(finding: "DataFindingRaised") -> dict[str, Cell]:
     }
 
 
+def finding_of(raised: "DataFindingRaised") -> "Finding":
+    """Return a recorded finding as the one that was found; its count is not recorded."""
+    from stairways.market.findings import Finding  # noqa: PLC0415 - help starts in a blink
+
+    microseconds = (
+        None if raised.time is None else (raised.time - _EPOCH) // timedelta(microseconds=1)
+    )
+    return Finding(
+        kind=raised.kind,
+        symbol=raised.symbol,
+        row=raised.row,
+        time=None if microseconds is None else microseconds * 1000,
+        detail=raised.detail,
+    )
+
+
 def counts_of(findings: Iterable["Finding"]) -> Counter[str]:
     """Return how many bars, sessions or stamps each kind of finding stands for."""
     counts: Counter[str] = Counter()

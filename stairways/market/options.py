@@ -23,6 +23,7 @@ class Limits:
     columns: int = 4096
     rows: int = 20_000_000
     block: int = 16 << 20  # bytes read at a time
+    cells: int = 4 << 20  # cells looked at at a time
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

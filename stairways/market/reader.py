@@ -15,7 +15,7 @@ from stairways.market.canonical import SYMBOL
 from stairways.market.cells import numbers
 from stairways.market.layouts import DELIMITERS, PRICES, Layout, layout_of, parquet_pairs, recognise
 from stairways.market.options import Limits, Options
-from stairways.market.source import Block, blocks, container_of, digest_of_file, refuse
+from stairways.market.source import Block, blocks, container_of, digest_of_file, refuse, split
 from stairways.market.stamping import Clock
 
 VALUES = (*PRICES, "volume", "adjusted")
@@ -23,6 +23,7 @@ Parts = dict[str, list[pl.DataFrame]]
 """The tables of each symbol, in the order of the file."""
 
 HEADER_LINES = 4
+LARGEST_WIDTH = 16  # columns, on average over as many rows as a file may have
 _NOT_A_SYMBOL = re.compile(
     r"(?i)^(|us|d|data|daily|intraday|hourly|historical|historicaldata|history|stocks?|prices?"
     r"|bars|ohlcv?|\d*(m|h|d|min|day|hour|minute|wk|mo))$"
@@ -95,11 +96,15 @@ def _text(path: Path, options: Options, clock: Clock) -> tuple[Layout, Parts]:
         raise refuse(path.name, 1, str(error)) from error
     body = _without_header(first, layout.header_lines)
     rows, parts = 0, Parts()
-    for block in itertools.chain([body] if body.content else [], stream):
-        table = _typed(path.name, layout, _cells(path.name, block, layout), clock)
-        rows += len(table)
+    whole = itertools.chain([body] if body.content else [], stream)
+    most = max(1, options.limits.cells // layout.width)
+    for block in itertools.chain.from_iterable(split(one, most) for one in whole):
+        cells = _cells(path.name, block, layout)
+        rows += len(cells)
         _bound_rows(path.name, rows, options.limits)
-        _distribute(path.name, table, parts)
+        _bound_rows(path.name, rows * layout.width // LARGEST_WIDTH, options.limits)
+        if len(cells):
+            _distribute(path.name, _typed(path.name, layout, cells, clock), parts)
     if not rows:
         raise refuse(path.name, None, "it has a header and no bars")
     return layout, parts
@@ -129,9 +134,9 @@ def _cells(name: str, block: Block, layout: Layout) -> pl.DataFrame:
         cells = pl.read_csv(
             block.content,
             has_header=False,
-            new_columns=names,
             schema=dict.fromkeys(names, pl.String),
             separator=layout.delimiter,
+            missing_columns="insert",
         )
     except pl.exceptions.PolarsError as error:
         raise _ragged(name, block, layout) from error

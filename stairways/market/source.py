@@ -87,6 +87,15 @@ def blocks(path: Path, limits: Limits) -> Iterator[Block]:
         yield block
 
 
+def split(block: Block, lines: int) -> Iterator[Block]:
+    """Yield a block in pieces of at most ``lines`` lines."""
+    ends = np.flatnonzero(np.frombuffer(block.content, np.uint8) == _NEWLINE) + 1
+    starts = np.concatenate([[0], ends[lines - 1 :: lines]])
+    for number, start in enumerate(starts[starts < len(block.content)].tolist()):
+        stop = int(starts[number + 1]) if number + 1 < len(starts) else len(block.content)
+        yield Block(block.content[start:stop], block.first_line + number * lines)
+
+
 def _open(path: Path) -> BufferedReader:
     if not path.is_file():
         raise refuse(str(path), None, "there is no such file")

@@ -68,6 +68,7 @@ MEANINGS = {
     "stairway.divergence_limit": "distance from the last promoted parameters that rolls back",
     "stairway.embargo": "bars left out between two windows",
     "stairway.learning_rates": "one for each cycle",
+    "stairway.state_every": "updates between captured states; those between are executed again",
     "stairway.steps_per_cycle": "environment steps over all lanes; lanes times rollout divides it",
     "stairway.targets": "hold rate aimed at, one for each cycle",
     "stairway.train_share": "of all tradable bars, without a date",

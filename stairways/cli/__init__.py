@@ -28,10 +28,13 @@ COMMANDS = {
     "init": "Create or bring up to date the database of the log.",
     "data": "Read, check and register market bars.",
     "train": "Train the stairway and record every step.",
+    "rebuild": "Write the model of any moment to a file.",
     "replay": "Replay a run and check every balance it recorded.",
     "verify": "Rehash the log and check it against its signed checkpoints.",
     "seal": "Sign the log as it stands: a checkpoint to keep elsewhere.",
     "keys": "Make, show and change the keys that sign checkpoints.",
+    "backup": "Copy the log, online and verified.",
+    "restore": "Copy a backup into an empty log.",
     "proof": "Prove a record, or a continuation, to somebody without the log.",
     "audit": "Ask the log: runs, cycles, gates, steps, events.",
 }

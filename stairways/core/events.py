@@ -181,7 +181,7 @@ class BalanceAsserted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PolicyUpdated:
-    """The policy learned from the rollout before; ``state`` can continue from here."""
+    """The policy learned from the rollout before; a ``state`` can continue from here."""
 
     cycle: int
     attempt: int
@@ -198,7 +198,7 @@ class PolicyUpdated:
     divergence: float
     reference: Digest | None
     parameters: Digest
-    state: Digest
+    state: Digest | None  # of every k-th update and of the last of an attempt
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

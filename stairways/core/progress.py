@@ -49,7 +49,7 @@ def evolve(progress: Progress, event: e.Event) -> Progress:
                 steps=event.steps,
                 hold_rates=(*progress.hold_rates, event.hold_rate),
                 divergence=event.divergence,
-                state=event.state,
+                state=event.state or progress.state,
             )
         case e.CycleFinished():
             return replace(progress, trained=True)

@@ -123,7 +123,7 @@ def evolve_model(state: ModelState, event: e.Event) -> ModelState:
                 state,
                 updates=state.updates + 1,
                 parameters=event.parameters,
-                state=event.state,
+                state=event.state or state.state,
             )
         case e.CycleStarted():
             return replace(state, parameters=event.parent, state=event.state)

@@ -21,6 +21,7 @@ class Programme:
     steps_per_cycle: int = 6_000
     attempts: int = 3
     divergence_limit: float = 0.15
+    state_every: int = 1
     train_until: str = ""  # ISO date of the first bar that is not trained on
     calibrate_until: str = ""
     train_share: float = 0.65
@@ -35,6 +36,8 @@ class Programme:
                 raise ValueError(f"target hold rate {target} is outside [0, 1]")
         if min(self.learning_rates) <= 0 or self.steps_per_cycle < 1 or self.attempts < 1:
             raise ValueError("learning rates, steps_per_cycle and attempts must be positive")
+        if self.state_every < 1:
+            raise ValueError(f"state_every is {self.state_every}; 1 captures every update")
         if self.train_share <= 0 or self.calibrate_share <= 0 or self.embargo < 0:
             raise ValueError(
                 "train_share and calibrate_share must be positive, embargo not negative"

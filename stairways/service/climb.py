@@ -109,7 +109,7 @@ class Climber:
             if self.progress.update == self.plan.updates_per_cycle:
                 self.finish_training(cycle, attempt)
                 return True
-            self._learn_once(cycle, attempt)
+            self.learn_once(cycle, attempt)
         self.report_divergence(cycle, attempt)
         return False
 
@@ -173,7 +173,7 @@ class Climber:
         self.record(rollout)
         return rollout
 
-    def _learn_once(self, cycle: Cycle, attempt: int) -> None:
+    def learn_once(self, cycle: Cycle, attempt: int) -> None:
         """Collect a rollout, make it durable, and only then learn from it."""
         rollout = self.act(cycle)
         update = self.learner.improve(rollout)
@@ -204,8 +204,15 @@ class Climber:
             divergence=relative_distance(now.tolist(), self.reference.tolist()),
             reference=served.parameters if served else None,
             parameters=states.parameter_digest(self.learner),
-            state=self.keep(states.capture(self.learner, self.lanes)),
+            state=self._state_after(self.progress.update + 1),
         )
+
+    def _state_after(self, update: int) -> Digest | None:
+        """Capture the state after every k-th update and after the last of an attempt."""
+        every = self.plan.programme.state_every
+        if update % every and update != self.plan.updates_per_cycle:
+            return None
+        return self.keep(states.capture(self.learner, self.lanes))
 
     def _set_margin(self, target: float) -> None:
         """Set the margin for one rollout and its update: calibrated, then steered.

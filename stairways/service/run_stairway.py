@@ -138,8 +138,8 @@ def _resumed(job: Job, past: Sequence[Record]) -> Climber:
     if past[-1].type == "RunFinished":
         raise TrainingFailedError(f"Run {job.run} is finished; start a new one.")
     _check_same(start, job)
-    boundary = next((r for r in reversed(past) if r.type in BOUNDARIES), past[0])
-    progress = follow(map(decoded, _before(job, past, boundary.position)))
+    boundary = next((r for r in reversed(past) if captures_state(r)), past[0])
+    progress = progress_at(job, past, boundary.position)
     journal = Journal(job.store, job.context, _after(job, boundary.position))
     climber = recorded_climber(job, start, journal)
     stand_at(climber, progress, boundary.position)
@@ -184,6 +184,19 @@ def stand_at(climber: Climber, progress: Progress, position: Position) -> None:
     origin = progress.served.state if progress.served else progress.initial
     assert origin is not None  # noqa: S101 - some state is there
     climber.reference = states.parameter_vector(climber.stored(origin), climber.learner)
+
+
+def captures_state(record: Record) -> bool:
+    """Tell whether a run can go on from the state that a record names."""
+    if record.type not in BOUNDARIES:
+        return False
+    event = decoded(record)
+    return not isinstance(event, e.PolicyUpdated) or event.state is not None
+
+
+def progress_at(job: Job, past: Sequence[Record], position: Position) -> Progress:
+    """Return how far a run was after ``position``; ``past`` are landmarks of its stream."""
+    return follow(map(decoded, _before(job, past, position)))
 
 
 def _before(job: Job, past: Sequence[Record], position: Position) -> list[Record]:

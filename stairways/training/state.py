@@ -51,14 +51,14 @@ def capture(learner: Learner, lanes: Lanes) -> State:
 
 def restore(state: State, learner: Learner, lanes: Lanes | None = None) -> None:
     """Make ``learner`` and ``lanes`` what they were when ``state`` was captured."""
-    load_parameters(learner, _stripped(PARAMETER, state.arrays))
-    _load_moments(learner, _stripped(MOMENT, state.arrays))
+    load_parameters(learner, stripped(PARAMETER, state.arrays))
+    _load_moments(learner, stripped(MOMENT, state.arrays))
     generators = state.meta["generators"]
     assert isinstance(generators, dict)  # noqa: S101 - format 1
     set_generator(learner.sampling, generators["sampling"])
     set_generator(learner.shuffling, generators["shuffling"])
     if lanes is not None:
-        lanes.restore(_stripped(LANES, state.arrays))
+        lanes.restore(stripped(LANES, state.arrays))
 
 
 def pack(state: State) -> bytes:
@@ -149,5 +149,6 @@ def _prefixed(prefix: str, arrays: Mapping[str, npt.NDArray[Any]]) -> Arrays:
     return {prefix + name: array for name, array in arrays.items()}
 
 
-def _stripped(prefix: str, arrays: Mapping[str, npt.NDArray[Any]]) -> Arrays:
+def stripped(prefix: str, arrays: Mapping[str, npt.NDArray[Any]]) -> Arrays:
+    """Return the arrays whose names begin with ``prefix``, named without it."""
     return {n.removeprefix(prefix): a for n, a in arrays.items() if n.startswith(prefix)}

@@ -113,6 +113,16 @@ def test_a_run_cut_at_every_write_ends_like_one_never_cut(
     assert content(store) == content(uninterrupted)
 
 
+def test_a_cut_run_that_keeps_every_second_state_ends_like_one_never_cut(new_job: NewJob) -> None:
+    whole, store = new_memory(), new_memory()
+    climb_all(new_job(whole, stairway__state_every="2"))
+    for left in (4, 9, 14):
+        with pytest.raises(PowerCutError):
+            climb_all(new_job(CutStore(store, left, durable=True), stairway__state_every="2"))
+    climb_all(new_job(store, stairway__state_every="2"))
+    assert content(store) == content(whole)
+
+
 def test_steps_are_durable_before_the_policy_learns_from_them(uninterrupted: MemoryStore) -> None:
     taken = 0
     for record in uninterrupted.read():
@@ -165,6 +175,7 @@ def test_a_captured_state_packs_to_the_same_bytes_again(uninterrupted: MemorySto
     updated = next(iter(uninterrupted.read(types=["PolicyUpdated"])))
     event = decoded(updated)
     assert isinstance(event, e.PolicyUpdated)
+    assert event.state is not None
     stored = uninterrupted.get_blob(event.state)
     assert states.pack(states.unpack(stored)) == stored
 

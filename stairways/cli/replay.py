@@ -1,21 +1,25 @@
 """``stairways replay``: hold a run's log against what it should say."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from decimal import Decimal, InvalidOperation
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
 from stairways.cli.printing import Cell, Column, print_json, print_rows, shown
 from stairways.core.replay import QUANTITIES, Finding, LevelReport, Report, Threshold
 from stairways.core.values import MICROS_PER_DOLLAR
+from stairways.service.replay_page import report_page
 
 if TYPE_CHECKING:
     from stairways.bootstrap import App
+    from stairways.logs import Progress
+    from stairways.store.contract import EventStore
 
-LEVELS = ("ledger",)
+LEVELS = ("ledger", "policy", "training")
 
 
 class Share(click.ParamType[Fraction]):
@@ -37,14 +41,29 @@ class Share(click.ParamType[Fraction]):
         return share
 
 
+class Execution(NamedTuple):
+    """How a run is executed again."""
+
+    jobs: int
+    watcher: "Progress"
+
+
 @click.command()
 @click.argument("run")
 @click.option(
     "--level",
-    type=click.Choice(LEVELS),
+    type=click.Choice([*LEVELS, "all"]),
     default="ledger",
     show_default=True,
-    help="ledger: every balance again from fills and bars, by another sum.",
+    help="ledger: every balance again from fills and bars, by another sum. policy: every "
+    "decision again from each recorded state. training: every update again from the seed.",
+)
+@click.option(
+    "--jobs",
+    type=click.IntRange(1, 64),
+    default=1,
+    show_default=True,
+    help="Processes to divide level policy over.",
 )
 @click.option(
     "--tolerance",
@@ -54,15 +73,23 @@ class Share(click.ParamType[Fraction]):
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 @click.option(
+    "--html",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Write the report to FILE as one page as well.",
+)
+@click.option(
     "--record/--no-record", default=True, help="Append the result to the log [default: yes]."
 )
 @click.pass_obj
 def command(  # noqa: PLR0917 - click passes by name
     app: "App",
     run: str,
-    level: str,  # noqa: ARG001 - there is one level so far
+    level: str,
+    jobs: int,
     tolerance: Fraction | None,
     as_json: bool,  # noqa: FBT001 - a flag of the command line
+    html: Path | None,
     record: bool,  # noqa: FBT001 - a flag of the command line
 ) -> None:
     """Replay RUN (or `latest`) and check every balance it recorded.
@@ -70,6 +97,8 @@ def command(  # noqa: PLR0917 - click passes by name
     Profit and loss are summed again from the recorded fills and the registered bars, position
     times price move less costs, not from the environment's running cash. Every price, cost,
     position, order and balance is compared; what differs is named with its place in the log.
+
+    Levels policy and training execute the run again instead and compare every event.
 
     Exits with 0 when everything agrees, 1 when something differs, 2 when it could not look.
     """
@@ -80,18 +109,40 @@ def command(  # noqa: PLR0917 - click passes by name
     try:
         name = find_run(store, run)
         threshold = Threshold() if tolerance is None else Threshold(share=tolerance, exact=False)
-        total = store.version(run_stream(name))
+        levels = LEVELS if level == "all" else (level,)
+        total = store.version(run_stream(name)) * len(levels)
         with app.progress(f"replay {name}", total) as watcher:
             report = service.replay_run(store, name, threshold, watcher)
+            if "ledger" not in levels:
+                report = replace(report, levels=[])
+            if again := [one for one in levels if one != "ledger"]:
+                report = _executed(app, store, report, again, Execution(jobs, watcher))
         if record:
             service.record_report(store, report, app.context(name))
     finally:
         store.close()
+    if html is not None:
+        html.write_text(report_page(report), encoding="utf-8")
     if as_json:
         print_json(report_json(report))
     else:
         _print(app, report)
     raise SystemExit(0 if report.clean else 1)
+
+
+def _executed(
+    app: "App", store: "EventStore", report: Report, again: Sequence[str], how: "Execution"
+) -> Report:
+    """Return the report with the levels that execute the run ``again``."""
+    from stairways.service import replay_levels  # noqa: PLC0415 - torch is slow to load
+    from stairways.service.training import start_of  # noqa: PLC0415 - as above
+
+    start = start_of(store, report.run)
+    plan = app.recorded_plan(start.settings, report.run)
+    what = replay_levels.Recorded(app.database_url, report.run, plan)
+    executed = replay_levels.reexecute(what, store, again, how.jobs, how.watcher.advance)
+    machine = replay_levels.differing_machine(start.machine)
+    return replace(report, levels=[*report.levels, *executed], machine=machine)
 
 
 def report_json(report: Report) -> Mapping[str, Any]:
@@ -103,6 +154,7 @@ def report_json(report: Report) -> Mapping[str, Any]:
         "code_version": report.code_version,
         "libraries": dict(report.libraries),
         "recorded_libraries": dict(report.recorded_libraries),
+        "machine": dict(report.machine),
         "levels": [_level_json(level) for level in report.levels],
     }
 
@@ -125,14 +177,25 @@ def _level_json(level: LevelReport) -> Mapping[str, Any]:
 
 def _print(app: "App", report: Report) -> None:
     for level in report.levels:
-        print_rows(app.out, _profit_rows(level), PROFIT_COLUMNS, "table")
+        if level.profits:
+            print_rows(app.out, _profit_rows(level), PROFIT_COLUMNS, "table")
         for finding in level.findings:
             click.echo(_line(finding), err=True)
         if level.found > len(level.findings):
             click.echo(f"… and {level.found - len(level.findings):,} more.", err=True)
         click.echo(_summary(report, level))
-    for name, (then, now) in report.other_libraries.items():
-        click.echo(f"The run used {name} {shown(then)}, this replay {now}.", err=True)
+    for remark in remarks(report):
+        click.echo(shown(remark), err=True)
+
+
+def remarks(report: Report) -> Sequence[str]:
+    """Return what about this replay is not as it was when the run was recorded."""
+    libraries = [
+        f"The run used {name} {then}, this replay {now}."
+        for name, (then, now) in report.other_libraries.items()
+    ]
+    machine = [f"Another machine: {name} {both}." for name, both in report.machine.items()]
+    return [*libraries, *machine]
 
 
 def _profit_rows(level: LevelReport) -> Sequence[Mapping[str, str | int]]:
@@ -156,10 +219,12 @@ def _line(finding: Finding) -> str:
 
 def _summary(report: Report, level: LevelReport) -> str:
     """Return the verdict on a level in one sentence."""
-    looked = f"{level.events:,} events and {level.checked.get(QUANTITIES, 0):,} quantities"
+    looked = f"{level.events:,} events"
+    if QUANTITIES in level.checked:
+        looked += f" and {level.checked[QUANTITIES]:,} quantities"
     agree = f"{level.found:,} finding{'' if level.found == 1 else 's'}"
     if level.found == 0:
-        agree = "every balance agrees"
+        agree = "every balance agrees" if level.level == "ledger" else "every event is the same"
     if not level.profits_hold:
         agree += f"; profit differs by more than {float(level.threshold.share):.4%}"
     return f"{report.run}: {level.level} replay of {looked}: {agree}."

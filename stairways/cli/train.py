@@ -10,6 +10,7 @@ import structlog
 from stairways.cli.columns import CYCLES
 from stairways.cli.printing import print_json, print_rows
 from stairways.core.projections import RunSummary
+from stairways.errors import StairwaysError
 
 if TYPE_CHECKING:
     from stairways.bootstrap import App
@@ -19,9 +20,12 @@ if TYPE_CHECKING:
     from stairways.core.stairway import Cycle
     from stairways.logs import Progress as Bar
     from stairways.market.aligned import Aligned
+    from stairways.market.bars import Bars
     from stairways.service.plan import Plan
     from stairways.service.run_stairway import Job
     from stairways.store.contract import EventStore
+
+_LOG = structlog.get_logger("train")
 
 
 @click.command()
@@ -31,6 +35,7 @@ if TYPE_CHECKING:
     metavar="[SYMBOL=]FILE",
     help="A file of bars; once for each file. Several files of one symbol continue each other.",
 )
+@click.option("--data", metavar="NAME", help="Registered bars, by name or digest, instead.")
 @click.option(
     "--symbol", "symbols", multiple=True, help="Take only this symbol, in this order; repeatable."
 )
@@ -51,6 +56,7 @@ if TYPE_CHECKING:
 def command(  # noqa: PLR0917 - click passes by name
     app: "App",
     bars: Sequence[str],
+    data: str | None,
     symbols: Sequence[str],
     adjustment: str,
     timezone: str | None,
@@ -62,14 +68,20 @@ def command(  # noqa: PLR0917 - click passes by name
 ) -> None:
     """Train the stairway on bars, recording every step, and judge each cycle.
 
-    Without --bars it goes on with the newest unfinished run. Interrupt it at any time; nothing
+    Without --bars and --data it goes on with the newest unfinished run; with them too, if the
+    newest is unfinished and has the same bars and settings. Interrupt it at any time; nothing
     that was committed is lost or trained twice.
     """
     for name, value in (("run.model", model), ("run.seed", seed)):
         if value is not None:
             app.flags.give(name, value, f"--{name.partition('.')[2]}")
     declared = {"adjustment": adjustment, "timezone": timezone, "first": first, "last": last}
-    job, store = _new_job(app, bars, symbols, declared) if bars else _unfinished_job(app)
+    if bars and data:
+        raise click.UsageError("Give --bars or --data, not both.")
+    if bars:
+        job, store = _new_job(app, bars, symbols, declared)
+    else:
+        job, store = _job_on_registered(app, data) if data else _unfinished_job(app)
     try:
         summary = train(app, job)
     finally:
@@ -100,6 +112,8 @@ def print_summary(app: "App", run: str, summary: RunSummary, *, as_json: bool) -
         f"\nRun {run}: {summary.promoted} of {len({c.cycle for c in summary.cycles})} cycles "
         f"promoted, {summary.rollbacks} rollbacks, {summary.steps:,} steps."
     )
+    if summary.simulated:
+        app.out.print("The bars were simulated: this says nothing about any market.")
 
 
 class Watcher:
@@ -109,7 +123,6 @@ class Watcher:
         self._plan = plan
         self._bar: Bar | None = None
         self._shown = 0
-        self._log = structlog.get_logger("train")
 
     def show(self, bar: "Bar") -> None:
         """Use ``bar`` from now on."""
@@ -136,7 +149,7 @@ class Watcher:
         facts: dict[str, Any] = {"cycle": cycle.name, "divergence": round(divergence, 4)}
         if result is not None:
             facts |= {"hold_rate": round(result.hold_rate, 4), "profit": round(result.profit, 4)}
-        self._log.info(verdict.reason, **facts)
+        _LOG.info(verdict.reason, **facts)
 
 
 def _new_job(
@@ -149,28 +162,63 @@ def _new_job(
 
 
 def job_on(app: "App", aligned: "Aligned") -> tuple["Job", "EventStore"]:
-    """Return a new run on bars that were just read, registered once they will do."""
+    """Return a run on bars that were just read, registered once they will do."""
     from stairways.service.data import register_bars  # noqa: PLC0415 - help must start in a blink
-    from stairways.service.run_stairway import Job, check_job  # noqa: PLC0415 - as above
+    from stairways.service.run_stairway import check_job  # noqa: PLC0415 - as above
 
-    plan = app.plan()
-    check_job(aligned.bars, plan)
-    store, run = app.open_log(), app.new_id()
+    check_job(aligned.bars, app.plan())
+    store = app.open_log()
     name = "-".join(aligned.bars.symbols).lower() + f"-{aligned.bars.frequency}"
-    register_bars(store, aligned, name, app.context(run))
+    register_bars(store, aligned, name, app.context(name))
+    return _matching_job(app, store, aligned.bars), store
+
+
+def _job_on_registered(app: "App", wanted: str) -> tuple["Job", "EventStore"]:
+    """Return a run on bars that the log holds already."""
+    from stairways.service.data import (  # noqa: PLC0415 - help must start in a blink
+        find_data,
+        load_registered,
+    )
+    from stairways.service.run_stairway import check_job  # noqa: PLC0415 - as above
+
+    store = app.open_log(make=False)
+    try:
+        bars = load_registered(store, find_data(store, wanted).event.digest)
+        check_job(bars, app.plan())
+    except StairwaysError:
+        store.close()
+        raise
+    return _matching_job(app, store, bars), store
+
+
+def _matching_job(app: "App", store: "EventStore", bars: "Bars") -> "Job":
+    """Return the unfinished run on these bars with these settings, or else a new one."""
+    from stairways.service.training import start_of, unfinished_run  # noqa: PLC0415 - as above
+
+    plan, run = app.plan(), unfinished_run(store)
+    if run is not None:
+        start = start_of(store, run)
+        if (start.data, start.settings_digest) == (bars.digest, plan.settings_digest):
+            return _job(app, store, run, plan, bars)
+        _LOG.warning("another run is unfinished; `stairways train` goes on with it", run=run)
+    return _job(app, store, app.new_id(), plan, bars)
+
+
+def _job(app: "App", store: "EventStore", run: str, plan: "Plan", bars: "Bars") -> "Job":
+    from stairways.service.run_stairway import Job  # noqa: PLC0415 - help must start in a blink
+
     return Job(
         run=run,
         plan=plan,
-        bars=aligned.bars,
+        bars=bars,
         store=store,
         context=lambda: app.context(run),
         watcher=Watcher(plan),
-    ), store
+    )
 
 
 def _unfinished_job(app: "App") -> tuple["Job", "EventStore"]:
     from stairways.service.data import load_registered  # noqa: PLC0415 - help must start in a blink
-    from stairways.service.run_stairway import Job  # noqa: PLC0415 - as above
     from stairways.service.training import start_of, unfinished_run  # noqa: PLC0415 - as above
 
     store = app.open_log(make=False)
@@ -180,11 +228,4 @@ def _unfinished_job(app: "App") -> tuple["Job", "EventStore"]:
         raise click.UsageError("No run is unfinished; give --bars FILE for each symbol.")
     start = start_of(store, run)
     plan = app.recorded_plan(start.settings, run)
-    return Job(
-        run=run,
-        plan=plan,
-        bars=load_registered(store, start.data),
-        store=store,
-        context=lambda: app.context(run),
-        watcher=Watcher(plan),
-    ), store
+    return _job(app, store, run, plan, load_registered(store, start.data)), store

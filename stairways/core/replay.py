@@ -134,6 +134,7 @@ class Report:
     code_version: str
     recorded_libraries: Mapping[str, str]
     libraries: Mapping[str, str]  # of this replay
+    machine: Mapping[str, str] = field(default_factory=dict)  # what of it differs, both values
     levels: Sequence[LevelReport] = field(default=())
 
     @property

@@ -11,6 +11,7 @@ from stairways.service.data import load_registered
 from stairways.service.plan import Plan
 from stairways.service.reexecution import POLICY, TRAINING, Advance, Reexecution, Segment
 from stairways.service.run_stairway import Job
+from stairways.service.surroundings import machine
 from stairways.service.training import start_of
 from stairways.store.contract import Context, EventStore
 from stairways.store.opening import open_store
@@ -106,11 +107,11 @@ class _Blind:
     def judged(self, *_: object) -> None: ...
 
 
-def differing_machine(recorded: Mapping[str, str], now: Mapping[str, str]) -> dict[str, str]:
-    """Return what of a machine differs, with both values."""
-    keys = sorted(recorded.keys() | now.keys())
+def differing_machine(recorded: Mapping[str, str]) -> dict[str, str]:
+    """Return what of the machine a run was recorded on differs from this one, both values."""
+    now = machine()
     return {
         key: f"{recorded.get(key, '-')} then, {now.get(key, '-')} now"
-        for key in keys
+        for key in sorted(recorded.keys() | now.keys())
         if recorded.get(key) != now.get(key)
     }

@@ -57,10 +57,17 @@ class Findings:
         self.kept = kept
 
     def ordered(self) -> Sequence[Finding]:
-        """Return the first findings, by position; those without one come last."""
-        last = 2**63
-        by_position = sorted(self.kept, key=lambda f: last if f.position is None else f.position)
-        return by_position[:KEPT]
+        """Return the first findings, by position; those without one come last.
+
+        One that can only name a range counts from the range's end.
+        """
+        return sorted(self.kept, key=_place)[:KEPT]
+
+
+def _place(finding: Finding) -> int:
+    if finding.position is None:
+        return 2**63
+    return finding.until or finding.position
 
 
 def shown(value: object) -> str:

@@ -43,6 +43,7 @@ class TreeFold:
     computed: Edge = field(default_factory=Edge)
     stored: Edge = field(default_factory=Edge)
     roots: dict[int, bytes] = field(default_factory=dict)  # of the wanted sizes
+    _start: dict[str, Edge] = field(default_factory=dict)  # both trees where the range begins
     _differences: list[Difference] = field(default_factory=list)
     _mismatches: list[tuple[RootCheck, dict[str, bytes]]] = field(default_factory=list)
 
@@ -67,20 +68,21 @@ class TreeFold:
     def _take_sound(
         self, part: Rehashed, checks: Sequence[RootCheck], wanted: Sequence[int]
     ) -> None:
-        ends = sorted({check.last for check in checks} | set(wanted))
-        edges = dict(zip([*ends, part.last], part.edges, strict=True))
-        before = (self.computed, self.stored)
-        for check in checks:
-            self._move(before, edges[check.last])
-            self._check(check)
-        for size in wanted:
-            self._move(before, edges[size])
-            self.roots[size] = self.computed.root()
-        self._move(before, part.edges[-1])
+        by_end = {check.last: check for check in checks}
+        ends = sorted({*by_end, *wanted})
+        self._start = {"stored": self.stored, "computed": self.computed}
+        for end, edge in zip([*ends, part.last], part.edges, strict=True):
+            self._move(edge)
+            if end in by_end:
+                self._check(by_end.pop(end))
+            if end in wanted:
+                self.roots[end] = self.computed.root()
 
-    def _move(self, before: tuple[Edge, Edge], right: Edge) -> None:
-        self.computed = before[0].joined(right)
-        self.stored = self.computed if before[0] == before[1] else before[1].joined(right)
+    def _move(self, right: Edge) -> None:
+        """Let both trees end with ``right``, which begins where the range begins."""
+        stored, computed = self._start["stored"], self._start["computed"]
+        self.stored = stored.joined(right)
+        self.computed = self.stored if computed == stored else computed.joined(right)
 
     def _take_damaged(
         self, part: Rehashed, checks: Sequence[RootCheck], wanted: Sequence[int]
@@ -132,6 +134,8 @@ class TreeFold:
             for check, made in self._mismatches
         )
         self.computed = self.stored = self.stored if right == "stored" else self.computed
+        if self._start:
+            self._start = dict.fromkeys(self._start, self._start[right])
         self._differences, self._mismatches = [], []
 
 

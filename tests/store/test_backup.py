@@ -1,0 +1,116 @@
+"""A backup is the log of one moment, in either database, and never overwrites anything."""
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from stairways.core.values import NEW, StreamName
+from stairways.errors import LogUnavailableError
+from stairways.service.backup import back_up, restore
+from stairways.service.seal import seal_log
+from stairways.service.verify import verify_log
+from stairways.service.verify_checkpoints import read_checkpoint
+from stairways.store.contract import Context, Encoded
+from stairways.store.opening import driver_for, open_sql_store
+from stairways.store.seal import new_key
+
+RUN = StreamName("run-1")
+
+
+def by(append_id: str) -> Context:
+    return Context(actor="train", correlation="run-1", append_id=append_id)
+
+
+def steps(count: int) -> list[Encoded]:
+    return [Encoded("StepTaken", 1, b'{"step":%d}' % number) for number in range(count)]
+
+
+def fill(url: str) -> None:
+    store = open_sql_store(url)
+    store.append(RUN, NEW, steps(9000), by("a"))
+    store.put_blob(b"weights" * 100)
+    seal_log(store, new_key("example.org/log"), by("s"))
+    store.close()
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgres"])
+def test_a_log_comes_back_the_same_from_its_backup_into_either_database(
+    database_url: str, kind: str, new_database: Callable[[str], str], tmp_path: Path
+) -> None:
+    fill(database_url)
+    assert back_up(database_url, tmp_path / "copy.db").clean
+    target = new_database(kind)
+    report = restore(tmp_path / "copy.db", target)
+    assert report.clean
+    assert (report.size, report.blobs, report.checkpoints) == (9001, 1, 1)
+    before, after = open_sql_store(database_url), open_sql_store(target)
+    assert list(before.read()) == list(after.read())
+    assert before.head() == after.head()
+    assert after.append(RUN, None, steps(1), by("more")).first == 9002
+    before.close()
+    after.close()
+
+
+def test_a_backup_is_the_log_of_one_moment_while_writers_go_on(
+    database_url: str, tmp_path: Path
+) -> None:
+    fill(database_url)
+    done = threading.Event()
+
+    def write() -> None:
+        store = open_sql_store(database_url)
+        number = 0
+        while not done.is_set():
+            store.append(RUN, None, steps(7), by(f"w{number}"))
+            number += 1
+        store.close()
+
+    writing = threading.Thread(target=write)
+    writing.start()
+    reports = [back_up(database_url, tmp_path / f"copy-{number}.db") for number in range(3)]
+    done.set()
+    writing.join()
+    assert all(report.clean for report in reports), reports
+    assert (reports[-1].size - 9001) % 7 == 0
+
+
+def test_nothing_is_overwritten(database_url: str, tmp_path: Path) -> None:
+    fill(database_url)
+    back_up(database_url, tmp_path / "copy.db")
+    with pytest.raises(LogUnavailableError, match="never overwritten"):
+        back_up(database_url, tmp_path / "copy.db")
+    with pytest.raises(LogUnavailableError, match="holds 9001 events"):
+        restore(tmp_path / "copy.db", database_url)
+    with pytest.raises(LogUnavailableError, match="no backup"):
+        restore(tmp_path / "none.db", database_url)
+
+
+def test_the_backup_of_a_damaged_log_says_so(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/log.db"
+    fill(url)
+    engine = driver_for(url).engine
+    with engine.begin() as connection:
+        connection.execute(text("DROP TRIGGER events_refuse_update"))
+        connection.execute(text("UPDATE events SET payload = X'7B7D' WHERE position = 77"))
+    engine.dispose()
+    report = back_up(url, tmp_path / "copy.db")
+    assert report.first_position == 77
+    assert not (tmp_path / "copy.db").exists()
+
+
+def test_a_restored_older_backup_is_behind_what_was_kept(tmp_path: Path) -> None:
+    url, key = f"sqlite:///{tmp_path}/log.db", new_key("example.org/log")
+    store = open_sql_store(url)
+    store.append(RUN, NEW, steps(10), by("a"))
+    seal_log(store, key, by("s"))
+    back_up(url, tmp_path / "old.db")
+    store.append(RUN, None, steps(10), by("b"))
+    kept = read_checkpoint(seal_log(store, key, by("t")).encode(), [key.public])
+    store.close()
+    restored = f"sqlite:///{tmp_path}/restored.db"
+    assert restore(tmp_path / "old.db", restored).clean
+    report = verify_log(restored, against=[kept])
+    assert (report.first_position, report.findings[0].field) == (12, "kept checkpoint")

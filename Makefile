@@ -34,7 +34,7 @@ test: setup ## Lint, types and tests, as CI runs them
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
-	@$(BIN)/pytest -m "not soak"
+	@$(BIN)/pytest -m "not soak" -n 2 --dist loadfile
 
 format: setup ## Format and fix what can be fixed
 	@$(BIN)/ruff format .

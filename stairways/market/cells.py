@@ -14,6 +14,7 @@ EMPTY = ("", "null", "nan", "n/a", "na", "none", "nil", "-", "--")
 """What vendors write where there is no number; compared in lower case."""
 
 _SCALE = {"": 1.0, "K": 1e3, "M": 1e6, "B": 1e9, "T": 1e12}
+_GROUPED = r"^[+-]?[0-9]{1,3}(,[0-9]{3})+(\.[0-9]*)?[KMBT]?$"
 _PLAIN_NUMBER = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,4})?$"
 
 # RFC 5322 section 4.3 (obs-zone); others are ambiguous and stay unknown.
@@ -35,11 +36,12 @@ _ZONES = {
 Kind = Literal["date", "naive", "instant"]
 
 
-def numbers(text: pl.Series) -> pl.Series:
+def numbers(text: pl.Series, *, commas: bool = True) -> pl.Series:
     """Return ``text`` as Float64: null where it says there is none, NaN where it is no number.
 
     Understands ``$1,234.50``, ``382.46M`` and ``1e3``; anything else, a formula for example,
-    is no number. Too large a number becomes infinite, which health checks refuse.
+    is no number. Without ``commas`` neither is 1,234: where semicolons part the cells it may
+    be a decimal comma. Too large a number becomes infinite, which health checks refuse.
     """
     if text.dtype.is_numeric():
         return text.cast(pl.Float64).fill_nan(None)
@@ -47,13 +49,17 @@ def numbers(text: pl.Series) -> pl.Series:
     odd = quick.is_null() | quick.is_nan() | quick.is_infinite()
     if not (odd & text.is_not_null()).any():
         return quick
-    return quick.set(odd, None).zip_with(~odd, _slow_numbers(text))
+    return quick.set(odd, None).zip_with(~odd, _slow_numbers(text, commas=commas))
 
 
-def _slow_numbers(text: pl.Series) -> pl.Series:
+def _slow_numbers(text: pl.Series, *, commas: bool) -> pl.Series:
     clean = text.str.strip_chars()
     empty = clean.is_null() | clean.str.to_lowercase().is_in(EMPTY)
-    bare = clean.str.replace_all(r"^([+-]?)\$", "${1}").str.replace_all(r",([0-9]{3})", "${1}")
+    bare = clean.str.replace(r"^([+-]?)\$", "${1}")
+    if commas:
+        bare = bare.str.replace_all(",", "").zip_with(
+            bare.str.contains(_GROUPED).fill_null(value=False), bare
+        )
     suffix = bare.str.extract(r"([KMBT]?)$")
     digits = bare.str.strip_suffix("K").str.strip_suffix("M").str.strip_suffix("B")
     digits = digits.str.strip_suffix("T")

@@ -58,6 +58,11 @@ _ODD: tuple[tuple[str, Callable[[pl.DataFrame], pl.Series], str], ...] = (
         lambda t: (t["low"] > t["open"]) | (t["low"] > t["close"]),
         "the low is above the open or the close",
     ),
+    (
+        "fractional volume",
+        lambda t: ((t["volume"] - t["volume"].round()).abs() > 1e-3).fill_null(value=False),  # noqa: PLR2004 - less is the float's own error
+        "the volume is no whole number of shares and is rounded",
+    ),
 )
 
 

@@ -210,7 +210,8 @@ def _typed(name: str, layout: Layout, cells: pl.DataFrame, clock: Clock) -> pl.D
     times = clock.read(_stamps(layout, cells), cells["row"])
     parts = []
     for ticker, roles in layout.series:
-        values = [_values(name, cells, roles.get(role), role) for role in VALUES]
+        commas = layout.delimiter != ";"
+        values = [_values(name, cells, (roles.get(role), role), commas=commas) for role in VALUES]
         symbols = _symbols(cells, layout, ticker)
         parts.append(pl.DataFrame([cells["row"], symbols, *times, *values]))
     table = pl.concat(parts)
@@ -234,14 +235,18 @@ def _symbols(cells: pl.DataFrame, layout: Layout, ticker: str | None) -> pl.Seri
     return one.cast(pl.Categorical).alias("symbol")
 
 
-def _values(name: str, cells: pl.DataFrame, place: int | None, role: str) -> pl.Series:
+def _values(
+    name: str, cells: pl.DataFrame, column: tuple[int | None, str], *, commas: bool
+) -> pl.Series:
+    """Return the numbers of a column, given by its place and role."""
+    place, role = column
     if place is None:  # the adjusted close is rare: let its absence take no memory
         kind = pl.Null if role == "adjusted" else pl.Float64
         return pl.repeat(None, len(cells), dtype=kind, eager=True).alias(role)
     text = cells[f"c{place}"]
     if not text.dtype.is_numeric() and text.dtype != pl.String:
         raise refuse(name, None, f"the {role} is of type {text.dtype}, not a number")
-    found = numbers(text)
+    found = numbers(text, commas=commas)
     wrong = found.is_nan().arg_true()
     if len(wrong):
         odd = str(text[wrong[0]])[:40]

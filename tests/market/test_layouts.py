@@ -220,3 +220,22 @@ def test_a_file_that_does_not_say_its_symbol_is_asked_for_it(name: str, write: W
 def test_headers_that_name_no_bars_are_refused(header: str, reason: str, write: WriteFile) -> None:
     with pytest.raises(BarsRefusedError, match=reason):
         read_file(write("XYZ.csv", [header, *rows(OHLCV)]))
+
+
+def test_commas_in_numbers_group_thousands_and_are_never_decimal(write: WriteFile) -> None:
+    header = "Date,Open,High,Low,Close,Volume"
+    grouped = write("XYZ.csv", [header, '2024-01-02,"1,234.5","$1,300","1,200",1250,"1,000,000"'])
+    (table,) = read_file(grouped).bars.values()
+    assert table.row(0)[2:7] == (1234.5, 1300.0, 1200.0, 1250.0, 1_000_000.0)
+    for line in ("2024-01-02;1,5;2;1;1;5", "2024-01-02;1,500;2;1;1;5"):
+        with pytest.raises(BarsRefusedError, match=r"line 2: the open is '1,5.*not a number"):
+            read_file(write("XYZ.csv", [header.replace(",", ";"), line]))
+    with pytest.raises(BarsRefusedError, match="the open is '12,34', not a number"):
+        read_file(write("XYZ.csv", [header, '2024-01-02,"12,34",2,1,1,5']))
+
+
+def test_fractions_of_shares_are_rounded_and_reported(write: WriteFile) -> None:
+    header = "Date,Open,High,Low,Close,Volume"
+    aligned = load_bars([write("XYZ.csv", [header, "2024-01-02,10,12,9,11,2.6"])], adjustment="raw")
+    assert aligned.bars.volume.tolist() == [[3]]
+    assert [finding.kind for finding in aligned.findings] == ["fractional volume"]

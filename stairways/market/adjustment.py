@@ -13,17 +13,13 @@ import numpy as np
 import polars as pl
 
 from stairways.errors import BarsRefusedError
-from stairways.market.bars import Adjustment, Bars, Float64, Frequency, Int64
+from stairways.market.bars import Adjustment, Float64, Frequency, Int64
 from stairways.market.findings import Finding
-from stairways.market.health import at_places, listed, time_text
+from stairways.market.gaps import RATIOS, split_gaps
+from stairways.market.health import at_places, listed
 from stairways.market.layouts import PRICES
 
 DAY = 86_400_000_000_000  # nanoseconds
-RATIOS = (1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 10.0, 15.0, 20.0, 25.0, 30.0, 50.0, 100.0)
-"""New shares for an old one, in the splits that occur; reverse splits are their inverses."""
-
-CLOSENESS = 0.08  # how far, as a log, the gap may be from a ratio of 2:1 or more
-CLOSENESS_SMALL = 0.03  # and from 3:2, which an ordinary crash comes near
 FACTOR_CLOSENESS = 0.02  # how far a step of the vendor's factor, a dividend included, may be off
 VOLUME_WINDOW = 20  # sessions before and after that are compared
 VOLUME_STEP = 4.0
@@ -104,7 +100,7 @@ def splits_in(
     """
     symbol, frequency = series
     times = table["time"].to_numpy()
-    gaps, ratio = _gaps(table["open"].to_numpy(), table["close"].to_numpy(), times, frequency)
+    gaps, ratio = split_gaps(table["open"].to_numpy(), table["close"].to_numpy(), times, frequency)
     none = [s.time // DAY for s in splits if s.symbol == symbol and s.new == s.old]
     if none:
         ratio[np.isin(times // DAY, none)] = 0.0
@@ -112,21 +108,6 @@ def splits_in(
     yield from at_places(
         kind, symbol, table, np.flatnonzero(ratio), lambda i: _ratio_text(ratio[i], gaps[i])
     )
-
-
-def refuse_unadjusted(bars: Bars) -> None:
-    """Raise ``BarsRefusedError`` if raw bars have a split in them: no account survives one."""
-    if bars.adjustment != "raw":
-        return
-    for column, symbol in enumerate(bars.symbols):
-        prices = (bars.open[:, column].astype(float), bars.close[:, column].astype(float))
-        _, ratio = _gaps(*prices, bars.times, bars.frequency)
-        for place in np.flatnonzero(ratio)[:1]:
-            raise BarsRefusedError(
-                f"{symbol}: raw bars with what looks like a split on "
-                f"{time_text(int(bars.times[place]), '1d')} cannot be trained on; import them with "
-                "adjustment splits and declare the split, or 1/1 if there was none."
-            )
 
 
 def volume_steps(symbol: str, table: pl.DataFrame) -> Iterator[Finding]:
@@ -161,39 +142,6 @@ def _peaks(step: Float64, limit: float) -> Int64:
     edges = np.flatnonzero(np.diff(above, prepend=False, append=False))
     pairs = zip(edges[::2], edges[1::2], strict=True)
     return np.array([a + int(step[a:b].argmax()) for a, b in pairs], dtype=np.int64)
-
-
-def _gaps(
-    opening: Float64, close: Float64, times: Int64, frequency: Frequency
-) -> tuple[Float64, Float64]:
-    """Return the log gap from the close before to each open, and the split ratio it is near."""
-    gaps: Float64 = np.zeros(len(times))
-    gaps[1:] = np.log(close[:-1]) - np.log(opening[1:])
-    if frequency != "1d":  # splits happen between sessions
-        gaps[1:][np.diff(times) < 4 * 3600 * 10**9] = 0.0
-    return gaps, _nearest(gaps, held=_held(close, gaps))
-
-
-def _held(close: Float64, gaps: Float64) -> Float64:
-    """Return the part of the gap that the close of the same bar still shows, as a log."""
-    moves = np.zeros(len(gaps))
-    moves[1:] = np.log(close[:-1]) - np.log(close[1:])
-    return moves
-
-
-def _nearest(gaps: Float64, held: Float64) -> Float64:
-    """Return the split ratio that each gap is near to, 0 where none; below 1 for reverse ones."""
-    logs = np.log(np.array(RATIOS))
-    room = np.where(np.array(RATIOS) < 2.0, CLOSENESS_SMALL, CLOSENESS)  # noqa: PLR2004 - see there
-    size = np.abs(gaps)
-    found = np.zeros(len(gaps))
-    for place in np.flatnonzero(size > logs[0] - room[0]):
-        away = np.abs(logs - size[place])
-        best = int((away / room).argmin())
-        kept = np.sign(gaps[place]) * held[place] > logs[best] / 2
-        if away[best] < room[best] and kept:
-            found[place] = RATIOS[best] ** np.sign(gaps[place])
-    return found
 
 
 def _ratio_text(ratio: float, gap: float) -> str:

@@ -4,8 +4,7 @@ import numpy as np
 import polars as pl
 
 from stairways.errors import BarsRefusedError
-from stairways.market.findings import Finding
-from stairways.market.health import time_text
+from stairways.market.findings import Finding, time_text
 
 AGREEMENT = 0.001
 """How far two closes of the same bar may differ, as a share of the price."""

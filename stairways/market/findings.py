@@ -1,6 +1,9 @@
 """What is remarkable about market data, as values; and which of it makes accounting wrong."""
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from stairways.market.bars import Frequency
 
 REFUSED = {
     "empty price": "Declare that empty rows are to be dropped, or choose a range without them",
@@ -41,3 +44,10 @@ class Finding:
     def refused(self) -> bool:
         """Whether bars with this finding would make accounting wrong."""
         return self.kind in REFUSED
+
+
+def time_text(time: int, frequency: Frequency | None = None) -> str:
+    """Return nanoseconds UTC for people: a date, with the minute for intraday bars."""
+    moment = datetime.fromtimestamp(time // 10**9, UTC)
+    day = frequency == "1d" or (frequency is None and not time % (86_400 * 10**9))
+    return f"{moment:%Y-%m-%d}" if day else f"{moment:%Y-%m-%d %H:%M} UTC"

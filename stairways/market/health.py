@@ -4,7 +4,6 @@ Everything here works on whole columns. A table has the columns of ``Reading.bar
 """
 
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
 from typing import Literal
 
 import numpy as np
@@ -154,13 +153,6 @@ def at_places(
             count=1 + rest,
             file="" if files is None else files[place],
         )
-
-
-def time_text(time: int, frequency: Frequency | None = None) -> str:
-    """Return nanoseconds UTC for people: a date, with the minute for intraday bars."""
-    moment = datetime.fromtimestamp(time // 10**9, UTC)
-    day = frequency == "1d" or (frequency is None and not time % (86_400 * 10**9))
-    return f"{moment:%Y-%m-%d}" if day else f"{moment:%Y-%m-%d %H:%M} UTC"
 
 
 def _any(table: pl.DataFrame, wrong: Callable[[pl.Expr], pl.Expr]) -> pl.Series:

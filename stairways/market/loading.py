@@ -13,8 +13,7 @@ from stairways.market.aligned import Aligned
 from stairways.market.bars import Adjustment, Bars, Frequency, Int64, among, to_micros
 from stairways.market.calendars import calendar_of, sessions_around, timezone_of
 from stairways.market.canonical import sealed
-from stairways.market.findings import REFUSED
-from stairways.market.health import time_text
+from stairways.market.findings import REFUSED, time_text
 from stairways.market.layouts import PRICES
 from stairways.market.options import DateOrder, Duplicates, EmptyRows, Hours, Options, Stamps
 from stairways.market.reader import Reading

@@ -8,8 +8,8 @@ import polars as pl
 from stairways.errors import BarsRefusedError
 from stairways.market.bars import Frequency, Int64, among
 from stairways.market.calendars import DAY, Sessions
-from stairways.market.findings import Finding
-from stairways.market.health import LISTED, at_places, time_text
+from stairways.market.findings import Finding, time_text
+from stairways.market.health import LISTED, at_places
 from stairways.market.options import Options
 
 STEP: dict[Frequency, int] = {

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from stairways.errors import BarsRefusedError
 from stairways.market import Aligned, Split, load_bars
-from stairways.market.adjustment import refuse_unadjusted, split_of
+from stairways.market.adjustment import split_of
+from stairways.market.gaps import refuse_unadjusted
 from stairways.market.options import Options
 from stairways.market.series import Basis, load_series, read_all
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, overload
 
 from stairways.core.values import Digest, Position, StreamName, Version
 
@@ -20,6 +20,31 @@ class Encoded(NamedTuple):
     type: str
     schema: int
     payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Batch(Sequence[Encoded]):
+    """Many encoded events as three columns: what a rollout appends, without a tuple for each."""
+
+    types: Sequence[str]
+    schemas: Sequence[int]
+    payloads: Sequence[bytes]
+
+    def __post_init__(self) -> None:
+        if not len(self.types) == len(self.schemas) == len(self.payloads):
+            raise ValueError("The columns of a batch differ in length.")
+
+    def __len__(self) -> int:
+        return len(self.payloads)
+
+    @overload
+    def __getitem__(self, place: int) -> Encoded: ...
+    @overload
+    def __getitem__(self, place: slice) -> "Batch": ...
+    def __getitem__(self, place: int | slice) -> "Encoded | Batch":
+        if isinstance(place, slice):
+            return Batch(self.types[place], self.schemas[place], self.payloads[place])
+        return Encoded(self.types[place], self.schemas[place], self.payloads[place])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,7 @@ An auditor exports it as one line and hashes it himself; ``docs/log-format.md`` 
 
 import hashlib
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -16,7 +16,7 @@ from stairways.codec import time_text
 from stairways.core.merkle import Edge
 from stairways.core.values import LARGEST_WHOLE_NUMBER, Digest, Position, StreamName, Version
 from stairways.errors import NotCanonicalError, WrongVersionError
-from stairways.store.contract import Appended, Context, Encoded, Head, Record
+from stairways.store.contract import Appended, Batch, Context, Encoded, Head, Record
 
 Frame = tuple[bytes, bytes]
 """The constant parts of a record: before the payload, and between position and version."""
@@ -82,8 +82,13 @@ def compose(
 
 def leaves_of(append: Append, events: Sequence[Encoded]) -> list[bytes]:
     """Return the leaf hash of each of the append's events, computed from the records."""
-    types, schemas, payloads = zip(*events, strict=True)
-    return hash_records(append, append.first, types, schemas, payloads)
+    batch = batch_of(events)
+    return hash_records(append, append.first, batch.types, batch.schemas, batch.payloads)
+
+
+def batch_of(events: Sequence[Encoded]) -> Batch:
+    """Return encoded events as columns."""
+    return events if isinstance(events, Batch) else Batch(*zip(*events, strict=True))
 
 
 def hash_records(
@@ -100,11 +105,10 @@ def hash_records(
     """
     kinds = list(zip(types, schemas, strict=True))
     frames = {kind: frame(append, *kind) for kind in set(kinds)}
-    positions = _digits(first, len(kinds))
-    versions = _digits(first + append.version - append.first, len(kinds))
-    before, after = zip(*map(frames.__getitem__, kinds), strict=True)
-    place, end = itertools.repeat(b',"position":'), itertools.repeat(b"}")
-    parts = zip(before, payloads, place, positions, after, versions, end, strict=False)
+    positions = _digits(first, len(kinds), b',"position":', b"")
+    versions = _digits(first + append.version - append.first, len(kinds), b"", b"}")
+    before, after = _frames(kinds, frames)
+    parts = zip(before, payloads, positions, after, versions, strict=False)
     sha256 = hashlib.sha256
     return [sha256(record).digest() for record in map(b"".join, parts)]
 
@@ -138,9 +142,21 @@ def frame(append: Append, type_: str, schema: int) -> Frame:
     return before, after
 
 
-def _digits(first: int, count: int) -> list[bytes]:
-    """Return ``count`` whole numbers from ``first`` on as decimal text."""
-    return orjson.dumps(list(range(first, first + count)))[1:-1].split(b",")
+def _frames(
+    kinds: Sequence[tuple[str, int]], frames: Mapping[tuple[str, int], Frame]
+) -> tuple[Iterable[bytes], Iterable[bytes]]:
+    """Return what stands before and after for every record."""
+    if len(frames) == 1:
+        before, after = frames[kinds[0]]
+        return itertools.repeat(before), itertools.repeat(after)
+    befores, afters = zip(*map(frames.__getitem__, kinds), strict=True)
+    return befores, afters
+
+
+def _digits(first: int, count: int, before: bytes, after: bytes) -> list[bytes]:
+    """Return ``count`` whole numbers from ``first`` on as text, each with its surroundings."""
+    numbers = orjson.dumps(list(range(first, first + count)))[1:-1]
+    return (before + numbers.replace(b",", after + b" " + before) + after).split(b" ")
 
 
 def append_of(record: Record) -> Append:

@@ -30,6 +30,7 @@ from stairways.store.pages import (
 from stairways.store.records import (
     Append,
     Composed,
+    batch_of,
     check_context,
     check_repeat,
     check_version,
@@ -236,10 +237,10 @@ class SqlStore:
         who = (append.actor, append.correlation, append.causation, append.append_id, new.root)
         connection.execute(sql(_INSERT_APPEND), row + who)
         positions = range(append.first, append.last + 1)
-        types, schemas, payloads = zip(*events, strict=True)
+        batch = batch_of(events)
         self.driver.insert_events(
             connection,
-            zip(positions, types, schemas, payloads, new.leaves, strict=True),
+            zip(positions, batch.types, batch.schemas, batch.payloads, new.leaves, strict=True),
         )
         connection.execute(
             sql("UPDATE head SET size = ?, root = ?, edge = ? WHERE id = 1"),

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from stairways.core.merkle import root_of
 from stairways.core.values import NEW, Digest, Position, StreamName, Version, digest_of
 from stairways.errors import BlobMissingError, NotCanonicalError, WrongVersionError
-from stairways.store.contract import Appended, Context, Encoded, EventStore, Head
+from stairways.store.contract import Appended, Batch, Context, Encoded, EventStore, Head
 from stairways.store.records import record_bytes
 
 RUN = StreamName("run-1")
@@ -185,6 +185,16 @@ def test_a_blob_is_stored_once_and_reads_back(store: EventStore) -> None:
         digest = store.put_blob(content)
         assert store.put_blob(content) == digest == digest_of(content)
         assert store.get_blob(digest) == content
+
+
+def test_a_batch_of_columns_is_appended_like_the_events_it_holds(store: EventStore) -> None:
+    events = [step(1), step(2, "GateDecided"), step(3)]
+    batch = Batch(*zip(*events, strict=True))
+    assert list(batch) == events
+    assert list(batch[1:]) == events[1:]
+    store.append(RUN, NEW, batch, by("a"))
+    assert store.append(RUN, NEW, events, by("a")).last == 3
+    assert [(r.type, r.payload) for r in store.read()] == [(e.type, e.payload) for e in events]
 
 
 def test_checkpoints_are_kept_in_order(store: EventStore) -> None:

@@ -66,3 +66,7 @@ class TrainingFailedError(StairwaysError):
 
 class NoSuchDataError(StairwaysError):
     """The log holds no bars of that name or digest."""
+
+
+class ModelRefusedError(StairwaysError):
+    """A model cannot be imported: the message names the file and the reason."""

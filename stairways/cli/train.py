@@ -1,7 +1,7 @@
 """``stairways train``: the main job."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -18,11 +18,13 @@ if TYPE_CHECKING:
     from stairways.core.gate import Verdict
     from stairways.core.progress import Progress
     from stairways.core.stairway import Cycle
+    from stairways.core.values import Digest
     from stairways.logs import Progress as Bar
     from stairways.market.aligned import Aligned
     from stairways.market.bars import Bars
     from stairways.service.plan import Plan
     from stairways.service.run_stairway import Job
+    from stairways.service.warm_start import Start
     from stairways.store.contract import EventStore
 
 _LOG = structlog.get_logger("train")
@@ -51,6 +53,12 @@ _LOG = structlog.get_logger("train")
 @click.option("--until", "last", metavar="DATE", help="Last session to use.")
 @click.option("--model", metavar="NAME", help="Name of the model [default: default].")
 @click.option("--seed", metavar="N", help="Seed of all chance in the run [default: 0].")
+@click.option(
+    "--warm-start",
+    metavar="MODEL|DIGEST|FILE",
+    help="Start from the parameters of a model, a digest in the log, a .safetensors file or a "
+    ".zip archive of stable-baselines3.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the run's summary as JSON.")
 @click.pass_obj
 def command(  # noqa: PLR0917 - click passes by name
@@ -64,6 +72,7 @@ def command(  # noqa: PLR0917 - click passes by name
     last: str | None,
     model: str | None,
     seed: str | None,
+    warm_start: str | None,
     as_json: bool,  # noqa: FBT001 - a flag of the command line
 ) -> None:
     """Train the stairway on bars, recording every step, and judge each cycle.
@@ -78,10 +87,14 @@ def command(  # noqa: PLR0917 - click passes by name
     declared = {"adjustment": adjustment, "timezone": timezone, "first": first, "last": last}
     if bars and data:
         raise click.UsageError("Give --bars or --data, not both.")
+    if warm_start and not (bars or data):
+        raise click.UsageError("--warm-start begins a run: give --bars or --data as well.")
     if bars:
-        job, store = _new_job(app, bars, symbols, declared)
+        job, store = _new_job(app, bars, symbols, declared, warm_start)
+    elif data:
+        job, store = _job_on_registered(app, data, warm_start)
     else:
-        job, store = _job_on_registered(app, data) if data else _unfinished_job(app)
+        job, store = _unfinished_job(app)
     try:
         summary = train(app, job)
     finally:
@@ -153,27 +166,44 @@ class Watcher:
 
 
 def _new_job(
-    app: "App", bars: Sequence[str], symbols: Sequence[str], declared: dict[str, Any]
+    app: "App",
+    bars: Sequence[str],
+    symbols: Sequence[str],
+    declared: dict[str, Any],
+    warm_start: str | None,
 ) -> tuple["Job", "EventStore"]:
     """Read and check the bars before anything is written, then register them."""
     from stairways.market.loading import load_bars  # noqa: PLC0415 - help must start in a blink
 
-    return job_on(app, load_bars(bars, symbols=symbols, **declared))
+    return job_on(app, load_bars(bars, symbols=symbols, **declared), warm_start)
 
 
-def job_on(app: "App", aligned: "Aligned") -> tuple["Job", "EventStore"]:
+def job_on(
+    app: "App", aligned: "Aligned", warm_start: str | None = None
+) -> tuple["Job", "EventStore"]:
     """Return a run on bars that were just read, registered once they will do."""
     from stairways.service.data import register_bars  # noqa: PLC0415 - help must start in a blink
     from stairways.service.run_stairway import check_job  # noqa: PLC0415 - as above
 
     check_job(aligned.bars, app.plan())
-    store = app.open_log()
+    start = read_start(app, warm_start, len(aligned.bars.symbols))
+    store = app.open_log(make=start.is_read)
+    start.find_in(store)
     name = "-".join(aligned.bars.symbols).lower() + f"-{aligned.bars.frequency}"
     register_bars(store, aligned, name, app.context(name))
-    return _matching_job(app, store, aligned.bars), store
+    return _matching_job(app, store, aligned.bars, start.keep_in(store)), store
 
 
-def _job_on_registered(app: "App", wanted: str) -> tuple["Job", "EventStore"]:
+def read_start(app: "App", what: str | None, symbols: int) -> "Start":
+    """Return what a run starts from; a file is read and checked at once, the log is not."""
+    from stairways.service.warm_start import Start  # noqa: PLC0415 - help must start in a blink
+
+    return Start(what, symbols, app.plan().ppo.hidden)
+
+
+def _job_on_registered(
+    app: "App", wanted: str, warm_start: str | None
+) -> tuple["Job", "EventStore"]:
     """Return a run on bars that the log holds already."""
     from stairways.service.data import (  # noqa: PLC0415 - help must start in a blink
         find_data,
@@ -185,23 +215,28 @@ def _job_on_registered(app: "App", wanted: str) -> tuple["Job", "EventStore"]:
     try:
         bars = load_registered(store, find_data(store, wanted).event.digest)
         check_job(bars, app.plan())
+        start = read_start(app, warm_start, len(bars.symbols))
+        start.find_in(store)
     except StairwaysError:
         store.close()
         raise
-    return _matching_job(app, store, bars), store
+    return _matching_job(app, store, bars, start.keep_in(store)), store
 
 
-def _matching_job(app: "App", store: "EventStore", bars: "Bars") -> "Job":
+def _matching_job(
+    app: "App", store: "EventStore", bars: "Bars", warm_start: "Digest | None"
+) -> "Job":
     """Return the unfinished run on these bars with these settings, or else a new one."""
     from stairways.service.training import start_of, unfinished_run  # noqa: PLC0415 - as above
 
     plan, run = app.plan(), unfinished_run(store)
     if run is not None:
         start = start_of(store, run)
-        if (start.data, start.settings_digest) == (bars.digest, plan.settings_digest):
+        same = (bars.digest, plan.settings_digest, warm_start)
+        if (start.data, start.settings_digest, start.warm_start) == same:
             return _job(app, store, run, plan, bars)
         _LOG.warning("another run is unfinished; `stairways train` goes on with it", run=run)
-    return _job(app, store, app.new_id(), plan, bars)
+    return replace(_job(app, store, app.new_id(), plan, bars), warm_start=warm_start)
 
 
 def _job(app: "App", store: "EventStore", run: str, plan: "Plan", bars: "Bars") -> "Job":

@@ -17,6 +17,14 @@ class Served:
     profit: float
 
 
+@dataclass(frozen=True, slots=True)
+class Anchor:
+    """Parameters one can return to, and a captured state that holds them."""
+
+    parameters: Digest
+    state: Digest
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
     """Where a run stands. ``cycle`` and ``attempt`` are 0 before the first one starts."""
@@ -34,12 +42,24 @@ class Progress:
     state: Digest | None = None  # the last one captured
     initial: Digest | None = None  # the first one captured
     served: Served | None = None
+    warm_start: Digest | None = None  # of imported parameters, the first reference
     finished: bool = False
+
+    @property
+    def anchor(self) -> Anchor | None:
+        """Return the reference of divergence, to which a rollback returns; None before one."""
+        if self.served is not None:
+            return Anchor(self.served.parameters, self.served.state)
+        if self.warm_start is not None and self.initial is not None:
+            return Anchor(self.warm_start, self.initial)
+        return None
 
 
 def evolve(progress: Progress, event: e.Event) -> Progress:
     """Return the progress after one more event of the run or of its model."""
     match event:
+        case e.RunStarted():
+            return replace(progress, warm_start=event.warm_start)
         case e.CycleStarted():
             return _started(progress, event)
         case e.PolicyUpdated():

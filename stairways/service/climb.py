@@ -114,11 +114,11 @@ class Climber:
         return False
 
     def roll_back(self, cycle: Cycle, attempt: int, reason: str, *evidence: Position) -> None:
-        """Return to the last promoted model; without one there is nothing to return to."""
-        served = self.progress.served
-        if served is None:
+        """Return to the last promoted or the imported model, if there is one to return to."""
+        anchor = self.progress.anchor
+        if anchor is None:
             return
-        states.restore(self.stored(served.state), self.learner)
+        states.restore(self.stored(anchor.state), self.learner)
         self.note(
             self.model_stream,
             e.ModelRolledBack(
@@ -127,7 +127,7 @@ class Climber:
                 attempt=attempt,
                 reason=reason,
                 parameters=states.parameter_digest(self.learner),
-                state=served.state,
+                state=anchor.state,
                 learning_rate=learning_rate(cycle, attempt + 1),
                 evidence=evidence,
             ),
@@ -185,7 +185,7 @@ class Climber:
         self, cycle: Cycle, attempt: int, update: Update, hold_rate: float
     ) -> e.PolicyUpdated:
         assert self.reference is not None  # noqa: S101 - set when the attempt began
-        now, served = self.learner.parameters(), self.progress.served
+        now, anchor = self.learner.parameters(), self.progress.anchor
         if not np.isfinite(now).all():
             raise TrainingFailedError("A parameter is not finite; lower the learning rate.")
         return e.PolicyUpdated(
@@ -202,12 +202,12 @@ class Climber:
             gradient_norm=update.gradient_norm,
             hold_rate=hold_rate,
             divergence=relative_distance(now.tolist(), self.reference.tolist()),
-            reference=served.parameters if served else None,
+            reference=anchor.parameters if anchor else None,
             parameters=states.parameter_digest(self.learner),
-            state=self._state_after(self.progress.update + 1),
+            state=self.state_after(self.progress.update + 1),
         )
 
-    def _state_after(self, update: int) -> Digest | None:
+    def state_after(self, update: int) -> Digest | None:
         """Capture the state after every k-th update and after the last of an attempt."""
         every = self.plan.programme.state_every
         if update % every and update != self.plan.updates_per_cycle:
@@ -227,14 +227,14 @@ class Climber:
         self.lanes.set_margin(margin)
 
     def diverged(self) -> bool:
-        """Tell whether the last update went further from the served model than allowed."""
+        """Tell whether the last update went further from the reference than allowed."""
         limit = self.plan.programme.divergence_limit
-        return self.progress.served is not None and self.progress.divergence > limit
+        return self.progress.anchor is not None and self.progress.divergence > limit
 
     def report_divergence(self, cycle: Cycle, attempt: int) -> None:
         """Record that an attempt diverged, and roll it back."""
-        served = self.progress.served
-        assert served is not None  # noqa: S101 - only then a model diverges
+        anchor = self.progress.anchor
+        assert anchor is not None  # noqa: S101 - only then a model diverges
         detected = self.note(
             self.run_stream,
             e.DivergenceDetected(
@@ -243,7 +243,7 @@ class Climber:
                 update=self.progress.update,
                 divergence=self.progress.divergence,
                 limit=self.plan.programme.divergence_limit,
-                reference=served.parameters,
+                reference=anchor.parameters,
             ),
         )
         self.roll_back(cycle, attempt, "divergence", detected.last)

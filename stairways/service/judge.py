@@ -112,7 +112,7 @@ def _measure(
         promoted_profit=served.profit if served else None,
         drawdown=result.drawdown,
         divergence=progress.divergence,
-        has_reference=served is not None,
+        has_reference=progress.anchor is not None,
         replay_findings=replay_findings(climber, result),
         look_ahead_findings=look_ahead_findings(climber, course, calibration),
         sharpe=result.sharpe,

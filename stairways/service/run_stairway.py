@@ -44,6 +44,7 @@ class Job:
     store: EventStore
     context: ContextSource
     watcher: Watcher
+    warm_start: Digest | None = None  # blob of the parameters a new run starts from
 
     @property
     def run_stream(self) -> StreamName:
@@ -112,6 +113,7 @@ def begin(job: Job) -> Climber:
     climber = _climber(job, tape, windows, Journal(job.store, job.context))
     stored = job.store.put_blob(states.pack(_feature_state(seen, regime)))
     climber.note(job.run_stream, _start_event(job, windows, stored))
+    _import(climber, job.warm_start)
     return climber
 
 
@@ -129,7 +131,7 @@ def _start_event(job: Job, windows: Windows, stored: Digest) -> e.RunStarted:
         libraries=libraries(),
         machine=machine(),
         windows=windows.by_name(),
-        warm_start=None,
+        warm_start=job.warm_start,
     )
 
 
@@ -168,7 +170,16 @@ def recorded_climber(job: Job, start: e.RunStarted, journal: Journal) -> Climber
     """Return a run at the foot of its stairway, on the features and windows it recorded."""
     seen, regime = _stored_features(job.store, start.features)
     tape = make_tape(job.bars, seen, regime, job.plan.trading)
-    return _climber(job, tape, Windows(**start.windows), journal)
+    climber = _climber(job, tape, Windows(**start.windows), journal)
+    _import(climber, start.warm_start)
+    return climber
+
+
+def _import(climber: Climber, parameters: Digest | None) -> None:
+    """Give the network the parameters of a warm start; the optimiser stays fresh."""
+    if parameters is not None:
+        content = climber.journal.store.get_blob(parameters)
+        states.load_parameters(climber.learner, states.unpack_parameters(content))
 
 
 def stand_at(climber: Climber, progress: Progress, position: Position) -> None:

@@ -11,7 +11,7 @@ from stairways.store.raw import RawLog, UnreadableRowsError
 
 NAMING_FIELDS = {
     "DataRegistered": ("digest",),
-    "RunStarted": ("data", "features"),
+    "RunStarted": ("data", "features", "warm_start"),
     "RunResumed": ("state",),
     "CycleStarted": ("state",),
     "CycleFinished": ("state",),

@@ -91,6 +91,14 @@ def pack_parameters(learner: Learner) -> bytes:
     return safetensors.numpy.save(parameter_arrays(learner))
 
 
+def unpack_parameters(content: bytes) -> Arrays:
+    """Return the parameters in safetensors; raises ``BlobMissingError`` if it is none."""
+    try:
+        return dict(safetensors.numpy.load(content))
+    except (SafetensorError, ValueError, KeyError) as error:
+        raise BlobMissingError(f"The blob holds no parameters: {error}.") from error
+
+
 def parameter_digest(learner: Learner) -> Digest:
     """Return the digest that names the parameters alone."""
     return digest_of(pack_parameters(learner))

@@ -1,12 +1,13 @@
 """The Gymnasium face and the stable-baselines3 face of the same arrays."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import gymnasium
 import numpy as np
 import pytest
 import stable_baselines3.common.env_checker
+import torch
 from gymnasium import spaces
 from gymnasium.utils.env_checker import check_env
 from stable_baselines3 import PPO
@@ -121,10 +122,21 @@ def test_termination_and_truncation_are_never_confused(
     assert ends == [(False, False)] * 58 + [(False, True)]
 
 
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """Keep torch from fighting over processors with other tests."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.mark.usefixtures("one_thread")
 def test_ppo_learns_on_the_vector_face(wander: MakeBars) -> None:
-    model = PPO("MlpPolicy", LanesVecEnv(lanes_on(wander(300, 3, 1), 4)), n_steps=16, batch_size=32)
-    model.learn(128)
-    assert model.num_timesteps == 128
+    faced = LanesVecEnv(lanes_on(wander(300, 3, 1), 4))
+    model = PPO("MlpPolicy", faced, n_steps=8, batch_size=32, n_epochs=1, device="cpu")
+    model.learn(64)
+    assert model.num_timesteps == 64
 
 
 def test_the_vector_face_answers_what_is_asked_of_environments(wander: MakeBars) -> None:

@@ -1,6 +1,7 @@
 """What the SQL store needs of a database driver; ``sqlite`` and ``postgres`` provide it."""
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
 from typing import Any, NamedTuple, Protocol
 
 from sqlalchemy import Engine
@@ -49,17 +50,27 @@ EventRow = tuple[int, str, int, bytes, bytes]
 class Driver(NamedTuple):
     """One kind of database.
 
-    ``sql`` turns ``?`` into the driver's placeholder. ``lock_head`` begins a transaction and
-    returns size and edge of the log, which nobody else can move until it ends.
-    ``insert_events`` writes rows in bulk. ``explain`` makes an error of the driver one that
-    a caller can act on; ``is_lost`` says whether a new connection may help.
+    ``sql`` turns ``?`` into the driver's placeholder. ``begin`` starts a transaction, and
+    ``head_query`` in it reads size and edge of the log, which nobody else can then move.
+    ``pipeline`` is a context in which statements need not wait for each other's answers.
+    ``insert_events`` writes rows in bulk, outside of a pipeline. ``explain`` makes an error
+    of the driver one that a caller can act on; ``is_lost`` says whether a new connection may
+    help.
     """
 
     name: str
     engine: Engine
     error: type[Exception]
     sql: Callable[[str], str]
-    lock_head: Callable[[Connection], tuple[int, bytes]]
+    head_query: str
+    begin: Callable[[Connection], None]
+    pipeline: Callable[[Connection], AbstractContextManager[object]]
     insert_events: Callable[[Connection, Iterable[EventRow]], None]
     explain: Callable[[Exception], StairwaysError]
     is_lost: Callable[[Exception], bool]
+
+    def lock_head(self, connection: Connection) -> tuple[int, bytes]:
+        """Begin a transaction and return size and edge of the log, which stay till its end."""
+        self.begin(connection)
+        size, edge = connection.execute(self.head_query).fetchone() or (0, b"")
+        return size, edge

@@ -28,7 +28,9 @@ def postgres_driver(url: URL, patience: float, *, read_only: bool = False) -> Dr
         engine=engine,
         error=psycopg.Error,
         sql=lambda statement: statement.replace("?", "%s"),
-        lock_head=_lock_head,
+        head_query="SELECT size, edge FROM head WHERE id = 1 FOR UPDATE",
+        begin=lambda _: None,  # the driver begins by itself
+        pipeline=lambda connection: cast("psycopg.Connection", connection).pipeline(),
         insert_events=_insert_events,
         explain=explain,
         is_lost=_is_lost,
@@ -46,12 +48,6 @@ def _engine(url: URL, patience: float, *, read_only: bool) -> Engine:
         connection.commit()
 
     return engine
-
-
-def _lock_head(connection: Connection) -> tuple[int, bytes]:
-    row = connection.execute("SELECT size, edge FROM head WHERE id = 1 FOR UPDATE").fetchone()
-    size, edge = row or (0, b"")
-    return size, edge
 
 
 def _insert_events(connection: Connection, rows: Iterable[EventRow]) -> None:

@@ -53,6 +53,11 @@ _INSERT_APPEND = """
     INSERT INTO appends (first, last, stream, version, recorded_at, actor, correlation,
                          causation, append_id, root)
     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
+_INSERT_EVENT = "INSERT INTO events (position, type, schema, payload, leaf) VALUES (?, ?, ?, ?, ?)"
+_MOVE_HEAD = "UPDATE head SET size = ?, root = ?, edge = ? WHERE id = 1"
+_FEW = 8
+"""Up to so many events single inserts are quicker than the driver's way in bulk."""
+
 _INSERT_CHECKPOINT = """
     INSERT INTO checkpoints (id, note) SELECT coalesce(max(id), 0) + 1, ? FROM checkpoints"""
 _INSERT_BLOB = """
@@ -83,13 +88,12 @@ class SqlStore:
         check_context(stream, events, context)
 
         def work(connection: Connection) -> Appended:
-            size, edge = self.driver.lock_head(connection)
-            before = self._append_of_id(connection, context.append_id)
+            (size, edge), before, standing = self._look(connection, stream, context.append_id)
             if before is not None:
-                leaves = self._leaves(connection, before)
-                return check_repeat(before, stream, events, leaves)
-            stream_id, version = self._stream(connection, stream)
-            check_version(stream, expected, version)
+                earlier = append_from_row(before)
+                return check_repeat(earlier, stream, events, self._leaves(connection, earlier))
+            stream_id, version = standing or (None, NEW)
+            check_version(stream, expected, Version(version))
             grown = edge_from_bytes(size, edge)
             new = compose(
                 grown, stream, version, events, context=context, recorded_at=self._clock()
@@ -210,9 +214,21 @@ class SqlStore:
         finally:
             connection.close()
 
-    def _append_of_id(self, connection: Connection, append_id: str) -> Append | None:
-        row = connection.execute(self.driver.sql(_APPEND_OF_ID), (append_id,)).fetchone()
-        return None if row is None else append_from_row(row)
+    def _look(
+        self, connection: Connection, stream: StreamName, append_id: str
+    ) -> tuple[Row, Row | None, Row | None]:
+        """Lock the head; return it, the earlier append of that id, and where the stream stands.
+
+        The later two queries see what was committed before the lock was given, because each
+        statement of a READ COMMITTED transaction looks anew.
+        """
+        sql = self.driver.sql
+        self.driver.begin(connection)
+        with self.driver.pipeline(connection):
+            head = connection.execute(self.driver.head_query)
+            before = connection.execute(sql(_APPEND_OF_ID), (append_id,))
+            standing = connection.execute(sql(_VERSION), (stream,))
+        return head.fetchone() or (0, b""), before.fetchone(), standing.fetchone()
 
     def _leaves(self, connection: Connection, append: Append) -> list[bytes]:
         statement = "SELECT leaf FROM events WHERE position BETWEEN ? AND ? ORDER BY position"
@@ -235,17 +251,18 @@ class SqlStore:
             stream_id = self._add_stream(connection, append.stream)
         row = (append.first, append.last, stream_id, append.version, append.recorded_at)
         who = (append.actor, append.correlation, append.causation, append.append_id, new.root)
-        connection.execute(sql(_INSERT_APPEND), row + who)
-        positions = range(append.first, append.last + 1)
+        head = (new.edge.size, new.root, new.edge.to_bytes())
         batch = batch_of(events)
-        self.driver.insert_events(
-            connection,
-            zip(positions, batch.types, batch.schemas, batch.payloads, new.leaves, strict=True),
-        )
-        connection.execute(
-            sql("UPDATE head SET size = ?, root = ?, edge = ? WHERE id = 1"),
-            (new.edge.size, new.root, new.edge.to_bytes()),
-        )
+        positions = range(append.first, append.last + 1)
+        rows = zip(positions, batch.types, batch.schemas, batch.payloads, new.leaves, strict=True)
+        with self.driver.pipeline(connection):
+            connection.execute(sql(_INSERT_APPEND), row + who)
+            connection.execute(sql(_MOVE_HEAD), head)
+            if len(batch) <= _FEW:
+                for event in rows:
+                    connection.execute(sql(_INSERT_EVENT), event)
+        if len(batch) > _FEW:
+            self.driver.insert_events(connection, rows)
 
     def _add_stream(self, connection: Connection, stream: StreamName) -> int:
         row = connection.execute("SELECT coalesce(max(id), 0) + 1 FROM streams").fetchone()

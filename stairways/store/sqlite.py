@@ -3,6 +3,7 @@
 import os
 import sqlite3
 from collections.abc import Iterable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, cast
 from urllib.parse import quote
@@ -27,7 +28,9 @@ def sqlite_driver(url: URL, patience: float, *, read_only: bool = False) -> Driv
         engine=engine,
         error=sqlite3.Error,
         sql=str,
-        lock_head=_lock_head,
+        head_query="SELECT size, edge FROM head",
+        begin=_begin,
+        pipeline=nullcontext,
         insert_events=_insert_events,
         explain=explain,
         is_lost=lambda _: False,
@@ -65,10 +68,8 @@ def _reading_engine(url: URL, patience: float) -> Engine:
     return create_engine(reading, connect_args={"timeout": patience, "isolation_level": None})
 
 
-def _lock_head(connection: Connection) -> tuple[int, bytes]:
+def _begin(connection: Connection) -> None:
     connection.execute("BEGIN IMMEDIATE")
-    size, edge = connection.execute("SELECT size, edge FROM head").fetchone() or (0, b"")
-    return size, edge
 
 
 def _insert_events(connection: Connection, rows: Iterable[EventRow]) -> None:

@@ -104,6 +104,11 @@ def load_series(
     own = [reading for _, reading in readings if symbol in reading.bars]
     if not own:
         raise BarsRefusedError(f"None of the files has bars of {symbol}.")
+    if basis.adjustment == "splits+dividends" and len({r.has_adjusted for r in own}) > 1:
+        raise BarsRefusedError(
+            f"{symbol}: one file has adjusted closes and another has none; joined they would mix "
+            "two kinds of prices."
+        )
     basis = dataclasses.replace(basis, calendar=basis.calendar or calendar_of((symbol,)))
     whole, *later = [_prepared(symbol, reading, basis, options) for reading in own]
     for reading, part in zip(own[1:], later, strict=True):
@@ -145,12 +150,13 @@ def _ascii(name: str) -> str:
 def _prepared(symbol: str, reading: Reading, basis: Basis, options: Options) -> Series:
     """Return the bars of one symbol in one file: clean, in range, on the basis asked for."""
     assert basis.calendar is not None  # noqa: S101 - load_series settled it
-    table, findings = reading.bars[symbol], list(_about_file(symbol, reading))
+    table = reading.bars[symbol]
     timezone = timezone_of(basis.calendar)
     dates = as_dates(table["time"].to_numpy(), timezone) if reading.stamps == "instants" else None
     if dates is not None:
         table = table.with_columns(pl.Series("time", dates))
     daily = dates is not None or reading.stamps == "dates"
+    findings = _about_file(symbol, reading, basis, daily=daily)
     table = _in_range(table, timezone, options, daily=daily)
     table, seen, found = clean(symbol, table, options)
     findings += found
@@ -170,9 +176,14 @@ def _prepared(symbol: str, reading: Reading, basis: Basis, options: Options) -> 
     )
 
 
-def _about_file(symbol: str, reading: Reading) -> list[Finding]:
+def _about_file(symbol: str, reading: Reading, basis: Basis, *, daily: bool) -> list[Finding]:
     """Return what concerns the file as a whole."""
     found = []
+    if _perhaps_adjusted(reading, basis) and daily:
+        detail = (
+            "yfinance of 2024 and later adjusts for dividends unless told not to, and writes no "
+        )
+        found.append(("label in doubt", detail + "adjusted close then; is this splits+dividends?"))
     if reading.dates:
         found.append(("date order", f"dates were read {reading.dates}"))
     if not reading.has_volume:
@@ -180,6 +191,12 @@ def _about_file(symbol: str, reading: Reading) -> list[Finding]:
     return [
         Finding(kind=kind, symbol=symbol, row=0, time=None, detail=detail) for kind, detail in found
     ]
+
+
+def _perhaps_adjusted(reading: Reading, basis: Basis) -> bool:
+    """Say whether the layout is that of prices which are adjusted further than declared."""
+    three = reading.layout.endswith("3 header lines")
+    return three and not reading.has_adjusted and basis.adjustment in {"raw", "splits"}
 
 
 def _in_file(name: str, findings: Iterable[Finding]) -> tuple[Finding, ...]:

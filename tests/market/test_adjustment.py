@@ -158,3 +158,22 @@ def test_a_check_goes_on_where_loading_stops(real_files: Path) -> None:
         load_bars([path], adjustment="splits")
     series = load_series("AMD", read_all([path], Options()), Basis(), Options())
     assert len(series.seen) - len(series.table) == 760
+
+
+def test_prices_with_and_without_dividends_are_never_mixed(write: WriteFile) -> None:
+    plain = ["Date,Open,High,Low,Close,Volume", "2024-01-02,10,12,9,11,100"]
+    both = ["Date,Open,High,Low,Close,Adj Close,Volume", "2024-01-03,10,12,9,11,5.5,100"]
+    files = [write("a/XYZ.csv", plain), write("b/XYZ.csv", both)]
+    with pytest.raises(BarsRefusedError, match="one file has adjusted closes and another has none"):
+        load_bars(files, adjustment="splits+dividends")
+    assert len(load_bars(files, adjustment="splits").bars) == 2
+
+
+def test_a_close_that_yfinance_may_have_adjusted_is_doubted(real_files: Path) -> None:
+    folder = "AkshayJha22__Cross-Sectional-Momentum-Strategy-Replication-Backtesting-Framework"
+    doubted, sure = (real_files / folder / f"{symbol}_daily.csv.gz" for symbol in ("AAPL", "NVDA"))
+    assert [f.kind for f in load_bars([doubted], adjustment="splits").findings] == [
+        "label in doubt"
+    ]
+    assert not load_bars([doubted], adjustment="splits+dividends").findings
+    assert not load_bars([sure], adjustment="splits").findings

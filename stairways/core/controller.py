@@ -35,6 +35,7 @@ class ControllerRules:
     base_multiple: float = 1.0  # bonus at u = 0, in standard deviations of the other terms
     authority: float = 20.0  # kappa: spreads of the policy's margins that u = 1 reaches
     training_authority: float = 1.0  # kappa where the margin stands still for a whole rollout
+    use_margin: bool = True  # without it the policy's own logits decide
     dynamic_target: bool = False  # the target follows the regime instead of the cycle
 
     def __post_init__(self) -> None:

@@ -63,6 +63,7 @@ class Climber:
     progress: Progress = field(default_factory=Progress)
     reference: Float32 | None = None  # parameters that divergence is measured from
     last_update: Position = START
+    latest: Position = START  # the last event this run wrote
 
     @property
     def run_stream(self) -> StreamName:
@@ -77,6 +78,7 @@ class Climber:
     def note(self, stream: StreamName, *events: e.Event) -> Appended:
         """Append events and take them into the progress."""
         appended = self.journal.write(stream, *events)
+        self.latest = appended.last
         for event in events:
             self.progress = evolve(self.progress, event)
         return appended
@@ -217,12 +219,14 @@ class Climber:
     def _set_margin(self, target: float) -> None:
         """Set the margin for one rollout and its update: calibrated, then steered.
 
-        It answers hundreds of decisions late, so a gentle authority keeps it from swinging.
+        It is calibrated on what the last rollout saw. It answers hundreds of decisions late, so
+        a gentle authority keeps it from swinging.
         """
-        control = self.plan.control
+        control, seen = self.plan.control, self.learner.recent
+        if not len(seen):
+            seen = observations(self.tape, self.windows.train)
         gentle = replace(control, authority=control.training_authority)
-        logits = self.learner.logits(observations(self.tape, self.windows.train))
-        margin = sampled(logits, target).margin(self.lanes.output, gentle)
+        margin = sampled(self.learner.logits(seen), target).margin(self.lanes.output, gentle)
         self.learner.policy.margin = margin
         self.lanes.set_margin(margin)
 

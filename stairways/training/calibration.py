@@ -32,8 +32,8 @@ class Calibration:
     spread: float
 
     def margin(self, output: float, rules: ControllerRules) -> float:
-        """Return the margin for the controller's output u: m = m0 + κ·s·u."""
-        return decision_margin(self.base, self.spread, output, rules)
+        """Return the margin for the controller's output u: m = m0 + κ·s·u, or 0 if unused."""
+        return decision_margin(self.base, self.spread, output, rules) if rules.use_margin else 0.0
 
 
 def decided(logits: torch.Tensor, target: float) -> Calibration:

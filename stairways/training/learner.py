@@ -26,6 +26,7 @@ Float32 = npt.NDArray[np.float32]
 Float64 = npt.NDArray[np.float64]
 Int64 = npt.NDArray[np.int64]
 Bool = npt.NDArray[np.bool_]
+RECENT = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +64,11 @@ class Update:
 
 
 class Learner:
-    """A PPO policy, its optimiser and the two generators that training draws from."""
+    """A PPO policy, its optimiser and the two generators that training draws from.
+
+    ``recent`` has some observations of the last rollout, by which the next margin is
+    calibrated; none before the first.
+    """
 
     def __init__(
         self,
@@ -76,6 +81,7 @@ class Learner:
         self.rules = rules
         self.sampling = sampling
         self.shuffling = shuffling
+        self.recent = np.zeros((0, *(model.observation_space.shape or ())), np.float32)
 
     @property
     def policy(self) -> MarginPolicy:
@@ -119,6 +125,7 @@ class Learner:
                 choices.append(choice)
                 log_probabilities.append(taken)
                 final[step] = lanes.step(action_codes(choice)).final_observations
+            self.recent = _sampled_rows(seen)
             chosen = np.stack(choices), torch.stack(log_probabilities).numpy()
             return self._rollout(lanes, seen, final, *chosen)
 
@@ -251,6 +258,12 @@ def action_codes(choices: Int64) -> Int64:
     count = choices.shape[1]
     codes: Int64 = choices @ (3 ** np.arange(count - 1, -1, -1, dtype=np.int64))
     return codes
+
+
+def _sampled_rows(seen: Float32) -> Float32:
+    """Return at most ``RECENT`` of ``(n, L, d)`` observations, evenly spread."""
+    flat = seen.reshape(-1, seen.shape[-1])
+    return flat[:: -(-len(flat) // RECENT)].copy()
 
 
 def _flatten(buffer: RolloutBuffer) -> tuple[torch.Tensor, ...]:

@@ -14,33 +14,25 @@ from gymnasium import spaces
 from stairways.core.controller import HIGHEST_TARGET, ControllerRules
 from stairways.core.ledger import TradingRules
 from stairways.env.lanes import Lanes
-from stairways.env.tape import Tape, tape_of
+from stairways.env.spaces import FEATURES, PAIR, action_space
+from stairways.env.tape import tape_of
 from stairways.features import LARGEST
 from stairways.market.bars import Bars
 from stairways.market.simulation import simulate
 
 NAME = "stairways/Trading-v0"
 SIMULATED_ROWS = 1_500
-PAIR = 2
 
 Observation = npt.NDArray[np.float32]
 Action = npt.NDArray[np.int64]
 Facts = dict[str, Any]
 
 
-def observation_space(tape: Tape) -> spaces.Box:
-    """Return the space of what the policy sees: features within ±5, positions within ±1."""
-    columns, symbols = tape.features.shape[1], len(tape.symbols)
-    high = np.concatenate((np.full(columns, LARGEST), np.ones(symbols))).astype(np.float32)
+def bounded_space(symbols: int) -> spaces.Box:
+    """Return the observation space with the bounds that are kept: features ±5, positions ±1."""
+    high = np.ones((FEATURES + 1) * symbols, np.float32)
+    high[: FEATURES * symbols] = LARGEST
     return spaces.Box(-high, high, dtype=np.float32)
-
-
-def action_space(tape: Tape) -> "spaces.Discrete | spaces.MultiDiscrete":
-    """Return ``Discrete(9)`` for a pair, else one of sell, hold and buy for each symbol."""
-    symbols = len(tape.symbols)
-    if symbols == PAIR:
-        return spaces.Discrete(3**PAIR)
-    return spaces.MultiDiscrete([3] * symbols)
 
 
 def codes(actions: npt.ArrayLike, symbols: int) -> Action:
@@ -76,9 +68,10 @@ class TradingEnv(gymnasium.Env[Observation, Action]):
         self.trading, self.control = trading or TradingRules(), control or ControllerRules()
         self.tape = tape_of(self.bars, self.trading)
         self.window = window or (self.tape.warm_up, len(self.tape))
+        symbols = len(self.bars.symbols)
         self.target, self.render_mode = target, render_mode
-        self.observation_space = cast("gymnasium.Space[Observation]", observation_space(self.tape))
-        self.action_space = cast("gymnasium.Space[Action]", action_space(self.tape))
+        self.observation_space = cast("gymnasium.Space[Observation]", bounded_space(symbols))
+        self.action_space = action_space(symbols)
         self.lanes: Lanes | None = None
 
     def reset(

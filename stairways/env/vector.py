@@ -7,8 +7,9 @@ import numpy as np
 from stable_baselines3.common.vec_env import VecEnv
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices, VecEnvStepReturn
 
-from stairways.env.gym import Action, Facts, Observation, action_space, codes, observation_space
+from stairways.env.gym import Action, Facts, Observation, bounded_space, codes
 from stairways.env.lanes import Lanes
+from stairways.env.spaces import action_space
 
 
 class LanesVecEnv(VecEnv):
@@ -19,7 +20,8 @@ class LanesVecEnv(VecEnv):
     """
 
     def __init__(self, lanes: Lanes) -> None:
-        super().__init__(lanes.count, observation_space(lanes.tape), action_space(lanes.tape))
+        symbols = len(lanes.tape.symbols)
+        super().__init__(lanes.count, bounded_space(symbols), action_space(symbols))
         self.lanes = lanes
         self._chosen: Action = np.zeros(lanes.count, np.int64)
 

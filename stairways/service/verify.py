@@ -28,7 +28,7 @@ from stairways.store.contract import Context, Encoded, EventStore
 from stairways.store.raw import Bounds, RawLog
 from stairways.store.seal import Checkpoint, PublicKey
 
-PROCESSES_FROM = 200_000
+PROCESSES_FROM = 500_000
 """Events from which on further processes are worth their start."""
 
 MISSING_TAIL = 2**16

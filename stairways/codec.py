@@ -42,7 +42,7 @@ SCHEMAS: dict[type, tuple[str, int]] = {
     events.BalanceAsserted: ("BalanceAsserted", 1),
     events.PolicyUpdated: ("PolicyUpdated", 1),
     events.DivergenceDetected: ("DivergenceDetected", 1),
-    events.ModelRolledBack: ("ModelRolledBack", 1),
+    events.ModelRolledBack: ("ModelRolledBack", 2),
     events.EvaluationStarted: ("EvaluationStarted", 1),
     events.EvaluationStepTaken: ("EvaluationStepTaken", 1),
     events.EvaluationFinished: ("EvaluationFinished", 1),
@@ -58,7 +58,14 @@ SCHEMAS: dict[type, tuple[str, int]] = {
 
 CLASSES: dict[str, type] = {name: event for event, (name, _) in SCHEMAS.items()}
 
-UPCASTERS: dict[tuple[str, int], Upcaster] = {}
+
+
+def _nobody_ordered(fields: dict[str, Json]) -> dict[str, Json]:
+    """Bring ModelRolledBack from version 1 to 2: before, no operator could order one."""
+    return {**fields, "by": "", "base_margin": "0.0", "margin_spread": "0.0", "profit": "0.0"}
+
+
+UPCASTERS: dict[tuple[str, int], Upcaster] = {("ModelRolledBack", 1): _nobody_ordered}
 """(name, schema) to the function that makes the payload one schema version newer."""
 
 

@@ -225,6 +225,10 @@ class ModelRolledBack:
     state: Digest
     learning_rate: float  # of the next attempt
     evidence: tuple[Position, ...]
+    by: str = ""  # the operator who ordered it, or whose order a run followed; empty if none
+    base_margin: float = 0.0  # m0 of the model returned to, where an operator ordered it
+    margin_spread: float = 0.0
+    profit: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,7 +5,9 @@ from dataclasses import dataclass, replace
 from functools import reduce
 
 from stairways.core import events as e
-from stairways.core.values import Digest
+from stairways.core.values import Digest, Position
+
+NO_ORDER = Position(0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +45,7 @@ class Progress:
     initial: Digest | None = None  # the first one captured
     served: Served | None = None
     warm_start: Digest | None = None  # of imported parameters, the first reference
+    order: Position = NO_ORDER  # of the operator's last order that was followed
     finished: bool = False
 
     @property
@@ -74,7 +77,8 @@ def evolve(progress: Progress, event: e.Event) -> Progress:
         case e.CycleFinished():
             return replace(progress, trained=True)
         case e.ModelRolledBack():
-            return replace(_given_up(progress), state=event.state)
+            back = replace(_given_up(progress), state=event.state)
+            return _ordered(back, event) if event.by else back
         case e.CycleVerdict():
             return replace(_given_up(progress), decided=event.cycle, attempt=0)
         case e.ModelPromoted():
@@ -100,6 +104,12 @@ def _started(progress: Progress, event: e.CycleStarted) -> Progress:
         state=event.state,
         initial=progress.initial or event.state,
     )
+
+
+def _ordered(progress: Progress, event: e.ModelRolledBack) -> Progress:
+    """Return the progress after a run followed an operator's order."""
+    served = Served(parameters=event.parameters, state=event.state, profit=event.profit)
+    return replace(progress, served=served, order=event.evidence[0])
 
 
 def _given_up(progress: Progress) -> Progress:

@@ -130,12 +130,13 @@ def evolve_model(state: ModelState, event: e.Event) -> ModelState:
         case e.CycleFinished():
             return replace(state, parameters=event.parameters, state=event.state)
         case e.ModelRolledBack():
-            return replace(
+            back = replace(
                 state,
                 rollbacks=state.rollbacks + 1,
                 parameters=event.parameters,
                 state=event.state,
             )
+            return _ordered_back(back, event) if event.by else back
         case e.ModelPromoted():
             return _promoted(state, event)
         case e.CycleVerdict():
@@ -194,6 +195,8 @@ def evolve_run(state: RunSummary, event: e.Event) -> RunSummary:  # noqa: PLR091
             return _attempt(state, *_key(event), lambda one: _validated(one, event))
         case e.ModelRolledBack():
             back = replace(state, rollbacks=state.rollbacks + 1)
+            if event.by:
+                return replace(back, parameters=event.parameters)
             return _attempt(back, *_key(event), lambda one: _rolled_back(one, event))
         case e.CycleVerdict():
             return _attempt(state, *_key(event), lambda one: _judged(one, event))
@@ -228,6 +231,20 @@ def _promoted(state: ModelState, event: e.ModelPromoted) -> ModelState:
         margin_spread=event.margin_spread,
         profit=event.profit,
         promotions=state.promotions + 1,
+    )
+
+
+def _ordered_back(state: ModelState, event: e.ModelRolledBack) -> ModelState:
+    """Return the state after an operator put an earlier model back into service."""
+    return replace(
+        state,
+        served=event.parameters,
+        served_state=event.state,
+        served_run=event.run,
+        served_cycle=event.cycle,
+        base_margin=event.base_margin,
+        margin_spread=event.margin_spread,
+        profit=event.profit,
     )
 
 

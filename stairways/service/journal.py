@@ -10,6 +10,7 @@ from stairways.errors import TrainingFailedError
 from stairways.store.contract import Appended, Context, Encoded, EventStore, Record
 
 ContextSource = Callable[[], Context]
+MODEL_STREAM = "model-"
 STEPS = ("StepTaken", "ControllerUpdated", "BalanceAsserted", "EvaluationStepTaken")
 LANDMARKS = tuple(sorted(set(codec.CLASSES) - set(STEPS)))
 """Types of events of which a run has few, enough to tell how far it came."""
@@ -54,12 +55,17 @@ class Journal:
         waiting = self._recorded.get(stream)
         if waiting:
             return _already(waiting, events)
-        expected = self._versions.get(stream)
-        if expected is None:
-            expected = self.store.version(stream)
-        appended = self.store.append(stream, expected, events, self.context())
+        appended = self.store.append(stream, self._expected(stream), events, self.context())
         self._versions[stream] = appended.version
         return appended
+
+
+    def _expected(self, stream: StreamName) -> Version | None:
+        """Return the version a stream of this run must stand at; a model's has other writers."""
+        if stream.startswith(MODEL_STREAM):
+            return None
+        known = self._versions.get(stream)
+        return self.store.version(stream) if known is None else known
 
 
 def _already(waiting: deque[Record], events: Sequence[Encoded]) -> Appended:

@@ -25,9 +25,10 @@ from stairways.service.comparing import (
 )
 from stairways.service.journal import LANDMARKS, decoded
 from stairways.service.judge import judge, reject_diverged
+from stairways.service.orders import follow_order
 from stairways.service.run_stairway import (
-    BOUNDARIES,
     Job,
+    captures_state,
     climb_all,
     recorded_climber,
     stand_at,
@@ -49,6 +50,7 @@ class Segment:
     progress: Progress
     boundary: Position
     end: Position  # of the next captured state, or of the last record plus 1
+    between: int = 0  # updates in it whose state was not captured
 
 
 class Reexecution:
@@ -79,7 +81,8 @@ class Reexecution:
 
     def segments(self) -> list[Segment]:
         """Return what lies between captured states, in order."""
-        borders = [r.position for r in self.past if r.type in BOUNDARIES]
+        borders = [r.position for r in self.past if captures_state(r)]
+        updates = [r.position for r in self.past if r.type == "PolicyUpdated"]
         ends = [*borders[1:], Position(self.past[-1].position + 1)]
         progress, found = Progress(), []
         events = iter(self.past)
@@ -88,7 +91,8 @@ class Reexecution:
                 progress = evolve(progress, decoded(record))
                 if record.position == border:
                     break
-            found.append(Segment(progress, border, end))
+            between = sum(border < update < end for update in updates)
+            found.append(Segment(progress, border, end, between))
         return found
 
     def _train(self) -> list[Finding]:
@@ -107,7 +111,10 @@ class Reexecution:
         climber.journal = journal
         try:
             stand_at(climber, segment.progress, segment.boundary)
-            act_once(climber, climber.plan.programme.cycles[segment.progress.cycle - 1])
+            cycle = climber.plan.programme.cycles[segment.progress.cycle - 1]
+            for _ in range(segment.between):
+                climber.learn_once(cycle, segment.progress.attempt)
+            act_once(climber, cycle)
             journal.check_end()
         except DiffersError as difference:
             return list(difference.findings)
@@ -163,9 +170,11 @@ def act_once(climber: Climber, cycle: Cycle) -> None:
         climber.report_divergence(cycle, attempt)
         if attempt == climber.plan.programme.attempts:
             reject_diverged(climber, cycle, attempt)
+            follow_order(climber)
     elif climber.progress.update == climber.plan.updates_per_cycle:
         climber.finish_training(cycle, attempt)
         judge(climber, cycle, attempt)
+        follow_order(climber)
     else:
         climber.act(cycle)
         return

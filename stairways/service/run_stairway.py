@@ -22,6 +22,7 @@ from stairways.market.gaps import refuse_unadjusted
 from stairways.service.climb import Climber, Watcher, make_lanes
 from stairways.service.journal import LANDMARKS, ContextSource, Journal, decoded
 from stairways.service.judge import judge, reject_diverged
+from stairways.service.orders import follow_order
 from stairways.service.plan import Plan, windows_of
 from stairways.service.surroundings import code_digest, libraries, machine
 from stairways.store.contract import EventStore, Record
@@ -82,7 +83,10 @@ def climb_all(climber: Climber) -> e.RunFinished:
     """Run every cycle that has no verdict yet, and record the end of the run."""
     for cycle in climber.plan.programme.cycles:
         if cycle.number > climber.progress.decided:
+            if not climber.progress.started:
+                follow_order(climber)
             _climb_cycle(climber, cycle)
+    follow_order(climber)
     served = climber.progress.served
     finished = e.RunFinished(
         cycles=climber.progress.decided,
@@ -188,6 +192,7 @@ def stand_at(climber: Climber, progress: Progress, position: Position) -> None:
     Learner and lanes get the captured state, and divergence its reference.
     """
     climber.progress, climber.last_update = progress, position
+    climber.latest = position
     if progress.state is None:
         return
     cycle = climber.plan.programme.cycles[progress.cycle - 1]

@@ -32,9 +32,14 @@ def summary_of(store: EventStore, run: str) -> RunSummary:
     """Return how a run went, folded from its own events and those of its model."""
     model = StreamName(f"model-{start_of(store, run).model}")
     own = store.read(stream=run_stream(run), types=LANDMARKS)
-    decided = (r for r in store.read(stream=model) if r.correlation == run)
+    decided = (r for r in store.read(stream=model) if _tells_of(decoded(r), run))
     records = sorted([*own, *decided], key=_position)
     return run_summary(map(decoded, records))
+
+
+def _tells_of(event: e.Event, run: str) -> bool:
+    """Tell whether an event in a model's stream is about a run, whoever wrote it."""
+    return getattr(event, "run", None) == run
 
 
 def _position(record: Record) -> Position:

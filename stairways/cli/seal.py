@@ -20,10 +20,23 @@ if TYPE_CHECKING:
     show_envvar=True,
     help="The file of the private key; see `stairways keys new`.",
 )
+@click.option(
+    "--timestamp",
+    nargs=2,
+    metavar="URL FILE",
+    help="Have the RFC 3161 authority at URL stamp the checkpoint; its answer goes to FILE.",
+)
 @click.option("--list", "list_", is_flag=True, help="Print the checkpoints that are stored.")
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 @click.pass_obj
-def command(app: "App", key_file: Path | None, *, list_: bool, as_json: bool) -> None:
+def command(
+    app: "App",
+    key_file: Path | None,
+    timestamp: tuple[str, str] | None,
+    *,
+    list_: bool,
+    as_json: bool,
+) -> None:
     """Sign the log as it stands and print the checkpoint.
 
     Keep it, or better give it to somebody else to keep: `stairways verify --against FILE`
@@ -39,6 +52,10 @@ def command(app: "App", key_file: Path | None, *, list_: bool, as_json: bool) ->
             raise click.UsageError("Name the key with --key FILE or STAIRWAYS_KEY.")
         else:
             notes = [seal_log(store, read_key(key_file), app.context("seal"))]
+    if timestamp is not None and not list_:
+        from stairways.service.timestamps import time_stamp  # noqa: PLC0415 - as above
+
+        Path(timestamp[1]).write_bytes(time_stamp(notes[0].encode(), timestamp[0]))
     if as_json:
         print_json([{"checkpoint": note} for note in notes])
     else:

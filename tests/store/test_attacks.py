@@ -28,7 +28,6 @@ from stairways.store.tables import appends, blobs, checkpoints, events, head, st
 
 TABLES = (streams, appends, events, head, blobs, checkpoints)
 KINDS = ("sqlite", "postgres")
-THOROUGH = int(os.environ.get("STAIRWAYS_ATTACKS", "0"))
 
 Rows = dict[str, list[dict[str, Any]]]
 
@@ -253,14 +252,28 @@ def test_an_untouched_log_is_clean(victim: Victim) -> None:
     assert report.blobs == 2
 
 
-@given(seed=st.integers(0, 2**32))
-@settings(
-    max_examples=THOROUGH or 60,
+attempts = settings(
+    max_examples=60,
     deadline=None,
     phases=[Phase.explicit, Phase.reuse, Phase.generate],  # a smaller seed is no simpler attack
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
+
+
+@given(seed=st.integers(0, 2**32))
+@attempts
 def test_every_damage_is_found_and_named(victim: Victim, seed: int) -> None:
+    check_attack(victim, seed)
+
+
+@pytest.mark.soak
+@given(seed=st.integers(0, 2**32))
+@settings(attempts, max_examples=3000)
+def test_thousands_of_damages_are_found_and_named(victim: Victim, seed: int) -> None:
+    check_attack(victim, seed)
+
+
+def check_attack(victim: Victim, seed: int) -> None:
     attack = attack_on(victim.rows, random.Random(seed))  # noqa: S311 - a repeatable attack
     assume(attack.rows != victim.rows)
     try:

@@ -81,6 +81,19 @@ def test_no_reader_misses_an_event_of_several_writers(database_url: str) -> None
     assert report.clean, report.findings
 
 
+def test_a_log_can_be_verified_while_it_is_written(database_url: str) -> None:
+    process = writer(database_url, "w", 10_000, 20)
+    assert process.stdout is not None
+    process.stdout.readline()
+    reports = [verify_log(database_url, processes=1)]
+    while reports[-1].size < 200 and process.poll() is None:
+        reports.append(verify_log(database_url, processes=1))
+    process.kill()
+    process.communicate()
+    assert all(report.clean for report in reports), reports
+    assert 0 < reports[0].size < 200 <= reports[-1].size
+
+
 def acknowledged(lines: Sequence[str]) -> list[tuple[int, int]]:
     """Return first and last position of every append whose answer arrived whole."""
     whole = [line.split() for line in lines if line.endswith("\n")]

@@ -1,0 +1,98 @@
+"""``stairways verify`` and its neighbours as somebody types them."""
+
+import json
+import os
+import sqlite3
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from stairways.core.values import NEW, StreamName
+from stairways.store.contract import Context, Encoded
+from stairways.store.opening import open_sql_store
+
+ROOT = Path(__file__).parents[2]
+
+
+def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "stairways", *arguments],
+        cwd=folder,
+        check=False,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "STAIRWAYS_DATABASE_URL": "sqlite:///log.db"},
+    )
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder with a log of 20 steps and a key."""
+    store = open_sql_store(f"sqlite:///{tmp_path}/log.db")
+    events = [Encoded("StepTaken", 1, b'{"step":%d}' % number) for number in range(20)]
+    store.append(
+        StreamName("run-1"), NEW, events, Context(actor="a", correlation="c", append_id="1")
+    )
+    store.close()
+    return tmp_path
+
+
+def test_a_flipped_byte_is_named_with_its_position_and_exit_code_1(folder: Path) -> None:
+    assert run(folder, "verify").returncode == 0
+    damaged = sqlite3.connect(folder / "log.db")
+    trigger = "SELECT sql FROM sqlite_master WHERE name = 'events_refuse_update'"
+    [guard] = damaged.execute(trigger).fetchone()
+    damaged.execute("DROP TRIGGER events_refuse_update")
+    damaged.execute("UPDATE events SET payload = ? WHERE position = 7", (b'{"step":7}',))
+    damaged.execute(guard)
+    damaged.commit()
+    damaged.close()
+
+    said = run(folder, "verify")
+    report = json.loads(run(folder, "verify", "--json").stdout)
+
+    assert said.returncode == 1
+    assert said.stderr.startswith("position 7: record is ")
+    assert (report["clean"], report["first_position"]) == (False, 7)
+    assert report["findings"][0]["field"] == "record"
+
+
+def test_what_is_no_log_could_not_be_looked_at(folder: Path) -> None:
+    (folder / "log.db").write_bytes(b"no database" * 500)
+    said = run(folder, "verify")
+    assert said.returncode == 2
+    assert "not a database" in said.stderr
+    (folder / "log.db").unlink()
+    assert run(folder, "verify").returncode == 2
+
+
+def test_a_log_on_a_read_only_medium_is_verified(folder: Path) -> None:
+    (folder / "log.db").chmod(0o444)
+    assert run(folder, "verify").returncode == 0
+
+
+def test_from_key_to_proof_by_hand(folder: Path) -> None:
+    public = run(folder, "keys", "new", "log.key", "--name", "example.org/log").stdout.strip()
+    assert stat.S_IMODE((folder / "log.key").stat().st_mode) == 0o600
+    assert run(folder, "keys", "show", "log.key").stdout.strip() == public
+    sealed = run(folder, "seal", "--key", "log.key")
+    (folder / "kept").write_text(sealed.stdout)
+    assert run(folder, "verify", "--against", "kept", "--key", public).returncode == 0
+    assert run(folder, "proof", "3", "-o", "three").returncode == 0
+    checked = run(folder, "proof", "--check", "three", "--key", public)
+    assert json.loads(checked.stdout)["payload"] == {"step": 2}
+    assert run(folder, "proof", "--check", "three").returncode == 2
+    assert run(folder, "backup", "copy.db").returncode == 0
+    assert run(folder, "tiles", "tiles").returncode == 0
+    assert (folder / "tiles/checkpoint").read_text() == sealed.stdout
+
+
+def test_a_verification_can_be_recorded(folder: Path) -> None:
+    assert run(folder, "verify", "--record").returncode == 0
+    store = open_sql_store(f"sqlite:///{folder}/log.db")
+    [record] = store.read(types=["LogVerified"])
+    store.close()
+    assert json.loads(record.payload)["size"] == 20

@@ -18,6 +18,7 @@ from stairways import codec
 from stairways.core.events import LogVerified
 from stairways.core.merkle import EMPTY_ROOT
 from stairways.core.values import Digest, Position, StreamName
+from stairways.service.diagnosis import diagnose
 from stairways.service.findings import Finding, Findings, shown
 from stairways.service.verify_appends import AppendWalk, Claim
 from stairways.service.verify_blobs import check_blobs, check_named_blobs
@@ -115,12 +116,13 @@ def verify_log(
         findings.extend(check_sealed(sealed, fold.roots, size))
         findings.extend(check_named_blobs(log, size))
         blobs = check_blobs(log, findings)
+        first = [diagnose(log, finding) for finding in findings.ordered()[:1]]
     return VerifyReport(
         size=size,
         root=Digest(fold.computed.root().hex()),
         blobs=blobs,
         checkpoints=len(stored.sealed),
-        findings=findings.ordered(),
+        findings=[*first, *findings.ordered()[1:]],
         found=findings.count,
     )
 

@@ -116,6 +116,15 @@ class RawLog:
                 return
             seen = rows[-1][0]
 
+    def append_at(self, position: int) -> list[Row]:
+        """Return the append that holds ``position``, with the stream's name, as readers see it."""
+        return self.rows(
+            "SELECT a.first, a.last, s.name, a.version, a.recorded_at, a.actor, a.correlation,"
+            " a.causation, a.append_id FROM appends a JOIN streams s ON s.id = a.stream"
+            " WHERE a.first <= ? ORDER BY a.first DESC LIMIT 1",
+            (position,),
+        )
+
     def events(self, first: int, last: int) -> list[Row]:
         """Return the rows of ``events`` from position ``first`` to ``last``."""
         return self.rows(

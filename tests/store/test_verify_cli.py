@@ -55,9 +55,12 @@ def test_a_flipped_byte_is_named_with_its_position_and_exit_code_1(folder: Path)
     report = json.loads(run(folder, "verify", "--json").stdout)
 
     assert said.returncode == 1
-    assert said.stderr.startswith("position 7: record is ")
+    assert said.stderr.startswith("position 7: events.payload is ")
     assert (report["clean"], report["first_position"]) == (False, 7)
-    assert report["findings"][0]["field"] == "record"
+    finding = report["findings"][0]
+    assert finding["field"] == "events.payload"
+    assert bytes.fromhex(finding["expected"]) == b'{"step":6}'
+    assert bytes.fromhex(finding["actual"]) == b'{"step":7}'
 
 
 def test_what_is_no_log_could_not_be_looked_at(folder: Path) -> None:

@@ -61,6 +61,7 @@ MEANINGS = {
     "ppo.lanes": "environments stepped together",
     "ppo.value": "weight of the value loss",
     "run.model": "name under which models are promoted",
+    "run.portable": "arithmetic that gives the same bits on every x86-64 processor with AVX2",
     "run.seed": "every generator is derived from it",
     "stairway.attempts": "attempts at a cycle before it is rejected for divergence",
     "stairway.calibrate_share": "of all tradable bars, without a date",

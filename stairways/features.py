@@ -139,7 +139,7 @@ def _volume_against(mean: Callable[[Float64], Float64]) -> Callable[[Bars], Floa
     def compute(bars: Bars) -> Float64:
         volume = bars.volume.astype(np.float64)
         share = series.ratio(volume, mean(volume), 1.0)
-        return np.log(np.clip(share, 1.0 / MOST_VOLUME_RATIO, MOST_VOLUME_RATIO))
+        return series.ln(np.clip(share, 1.0 / MOST_VOLUME_RATIO, MOST_VOLUME_RATIO))
 
     return compute
 

@@ -44,6 +44,7 @@ class RunSettings:
 
     model: str = "default"
     seed: int = 0
+    portable: bool = True
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", self.model):

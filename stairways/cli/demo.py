@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from stairways.cli.portable import enter
 from stairways.cli.printing import shown
 from stairways.cli.train import job_on, print_summary, train
 from stairways.errors import BarsRefusedError
@@ -43,6 +44,7 @@ def command(app: "App", folder: Path, seed: str | None) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     url = f"sqlite:///{folder / 'stairways.db'}"
     app.flags.give("log.database_url", url, "--folder")
+    enter(portable=app.settings.run.portable)
     app.out.print(f"Real bars: {', '.join(SYMBOLS)} daily, from {path.name} of {PACKAGE}.")
     app.out.print(f"The log:   {url}\n")
     job, store = job_on(app, load_bars([path], symbols=SYMBOLS, adjustment="splits+dividends"))

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from stairways.cli.portable import enter_recorded
 from stairways.cli.printing import print_json
 from stairways.core.values import Position
 
@@ -96,6 +97,7 @@ def recorded_job(app: "App", store: "EventStore", run: str) -> "Job":
     from stairways.service.training import start_of  # noqa: PLC0415 - as above
 
     start = start_of(store, run)
+    enter_recorded(start.settings)
     plan = app.recorded_plan(start.settings, run)
     return Job(
         run=run,

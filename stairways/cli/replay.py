@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
+from stairways.cli.portable import enter_recorded
 from stairways.cli.printing import Cell, Column, print_json, print_rows, shown
 from stairways.core.replay import QUANTITIES, Finding, LevelReport, Report, Threshold
 from stairways.core.values import MICROS_PER_DOLLAR
@@ -104,10 +105,13 @@ def command(  # noqa: PLR0917 - click passes by name
     """
     from stairways.service import replay as service  # noqa: PLC0415 - help must start in a blink
     from stairways.service.runs import find_run, run_stream  # noqa: PLC0415 - as above
+    from stairways.service.training import start_of  # noqa: PLC0415 - as above
 
     store = app.open_log()
     try:
         name = find_run(store, run)
+        if level != "ledger":
+            enter_recorded(start_of(store, name).settings)
         threshold = Threshold() if tolerance is None else Threshold(share=tolerance, exact=False)
         levels = LEVELS if level == "all" else (level,)
         total = store.version(run_stream(name)) * len(levels)

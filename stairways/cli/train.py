@@ -8,6 +8,7 @@ import click
 import structlog
 
 from stairways.cli.columns import CYCLES
+from stairways.cli.portable import enter, enter_recorded
 from stairways.cli.printing import print_json, print_rows
 from stairways.core.projections import RunSummary
 from stairways.errors import StairwaysError
@@ -54,6 +55,12 @@ _LOG = structlog.get_logger("train")
 @click.option("--model", metavar="NAME", help="Name of the model [default: default].")
 @click.option("--seed", metavar="N", help="Seed of all chance in the run [default: 0].")
 @click.option(
+    "--portable/--no-portable",
+    default=None,
+    help="The same bits on every processor, or the fastest arithmetic of this one "
+    "[default: run.portable].",
+)
+@click.option(
     "--warm-start",
     metavar="MODEL|DIGEST|FILE",
     help="Start from the parameters of a model, a digest in the log, a .safetensors file or a "
@@ -72,6 +79,7 @@ def command(  # noqa: PLR0917 - click passes by name
     last: str | None,
     model: str | None,
     seed: str | None,
+    portable: bool | None,  # noqa: FBT001 - as below
     warm_start: str | None,
     as_json: bool,  # noqa: FBT001 - a flag of the command line
 ) -> None:
@@ -84,6 +92,10 @@ def command(  # noqa: PLR0917 - click passes by name
     for name, value in (("run.model", model), ("run.seed", seed)):
         if value is not None:
             app.flags.give(name, value, f"--{name.partition('.')[2]}")
+    if portable is not None:
+        app.flags.give("run.portable", str(portable).lower(), "--portable")
+    if bars or data:
+        enter(portable=app.settings.run.portable)
     declared = {"adjustment": adjustment, "timezone": timezone, "first": first, "last": last}
     if bars and data:
         raise click.UsageError("Give --bars or --data, not both.")
@@ -262,5 +274,6 @@ def _unfinished_job(app: "App") -> tuple["Job", "EventStore"]:
         store.close()
         raise click.UsageError("No run is unfinished; give --bars FILE for each symbol.")
     start = start_of(store, run)
+    enter_recorded(start.settings)
     plan = app.recorded_plan(start.settings, run)
     return _job(app, store, run, plan, load_registered(store, start.data)), store

@@ -8,6 +8,8 @@ Where fewer rows exist than a window wants, it takes those that exist.
 import numpy as np
 import numpy.typing as npt
 
+from stairways.core.reward import LN_2, ROOT_2
+
 Float64 = npt.NDArray[np.float64]
 NEGLIGIBLE = 1e-20
 
@@ -15,8 +17,26 @@ NEGLIGIBLE = 1e-20
 def log_change(prices: Float64, bars: int) -> Float64:
     """Return ln(price / price ``bars`` rows ago); 0 in the first rows."""
     change = np.zeros_like(prices)
-    change[bars:] = np.log(prices[bars:] / prices[:-bars])
+    change[bars:] = ln(prices[bars:] / prices[:-bars])
     return change
+
+
+def ln(values: Float64) -> Float64:
+    """Return the natural logarithm of positive numbers, the same bits on every processor.
+
+    Libraries differ in the last bit, and what is made of it enters the log. This is the series
+    of ``core.reward.ln``, element by element.
+    """
+    part, powers = np.frexp(values)  # part in [1/2, 1), then in (1/√2, √2]
+    small = part * ROOT_2 < 1.0
+    part, powers = np.where(small, part * 2.0, part), powers - small
+    s = (part - 1.0) / (part + 1.0)
+    q = s * s
+    r = q * q
+    odd = 1.0 / 3.0 + r * (1.0 / 7.0 + r * (1.0 / 11.0 + r * (1.0 / 15.0 + r * (1.0 / 19.0))))
+    even = 1.0 / 5.0 + r * (1.0 / 9.0 + r * (1.0 / 13.0 + r * (1.0 / 17.0 + r * (1.0 / 21.0))))
+    result: Float64 = powers * LN_2 + 2.0 * (s + s * (q * (odd + q * even)))
+    return result
 
 
 def moving_sum(values: Float64, window: int) -> Float64:

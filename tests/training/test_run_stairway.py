@@ -8,13 +8,14 @@ from datetime import UTC, datetime
 import pytest
 
 from stairways.core import events as e
-from stairways.core.values import Position, StreamName
+from stairways.core.values import StreamName
 from stairways.errors import SettingsError, TrainingFailedError
 from stairways.service.journal import LANDMARKS, Journal, decoded
 from stairways.service.run_stairway import run_stairway as climb_all
 from stairways.store.contract import Appended, Context, Encoded, EventStore
 from stairways.store.memory import MemoryStore
 from stairways.training import state as states
+from tests.log_content import content
 from tests.small_run import NewJob
 
 
@@ -49,31 +50,6 @@ class CutStore:
         if self.left == 0:
             raise PowerCutError
         return appended
-
-
-def content(store: EventStore) -> list[tuple[str, e.Event]]:
-    """Return what a log says, but for times, names of appends, and that it was resumed."""
-    resumes = [record.position for record in store.read(types=["RunResumed"])]
-    records = (record for record in store.read() if record.type != "RunResumed")
-    return [(record.stream, renumbered(decoded(record), resumes)) for record in records]
-
-
-def renumbered(event: e.Event, resumes: list[Position]) -> e.Event:
-    """Return an event whose evidence is numbered as if nobody had ever resumed."""
-
-    def moved(position: Position) -> Position:
-        return Position(position - sum(resume < position for resume in resumes))
-
-    match event:
-        case e.EvaluationFinished():
-            first, last = event.evidence
-            return replace(event, evidence=(moved(first), moved(last)))
-        case e.GateDecided() | e.CycleVerdict() | e.ModelRolledBack():
-            return replace(event, evidence=tuple(map(moved, event.evidence)))
-        case e.ModelPromoted():
-            return replace(event, verdict=moved(event.verdict))
-        case _:
-            return event
 
 
 @pytest.fixture

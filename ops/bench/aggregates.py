@@ -9,7 +9,7 @@ from eventsourcing.domain import Aggregate, event  # type: ignore[import-not-fou
 class Controller(Aggregate):  # type: ignore[misc,unused-ignore]  # untyped where absent
     """An aggregate that keeps the values of its last event."""
 
-    @event("Updated")
+    @event("Updated")  # type: ignore[untyped-decorator,unused-ignore]  # as above
     def update(self, values: dict[str, object]) -> None:
         """Take the values of a controller event."""
         self.values = values

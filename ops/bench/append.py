@@ -6,7 +6,10 @@ at every append. The raw ceilings insert the same payloads, made before, without
 into a table with the keys position and (stream, version): "raw" with type and payload only, "raw,
 all facts" with everything a record says in each row.
 
-    python ops/bench/append.py            (eventsourcing is compared if it is installed)
+    python ops/bench/append.py
+
+``pip install eventsourcing==9.5.6 psycopg_pool`` first to have it compared. TMPDIR decides which
+disk is measured.
 """
 
 import itertools

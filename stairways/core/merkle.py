@@ -62,7 +62,8 @@ class Edge:
         that the subtrees of ``right`` are subtrees of the whole.
         """
         size, hashes = self.size, list(self.hashes)
-        for node, width in zip(right.hashes, _widths(right.size), strict=True):
+        for part, full in zip(right.hashes, _widths(right.size), strict=True):
+            node, width = part, full
             while size & width:
                 node, size, width = node_hash(hashes.pop(), node), size - width, width * 2
             hashes.append(node)

@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterable, Sequence
 
 from stairways import codec
 from stairways.core.events import Event
-from stairways.core.values import StreamName, Version
-from stairways.errors import TrainingFailedError
+from stairways.core.values import NEW, StreamName, Version
+from stairways.errors import TrainingFailedError, WrongVersionError
 from stairways.store.contract import Appended, Context, Encoded, EventStore, Record
 
 ContextSource = Callable[[], Context]
@@ -32,7 +32,8 @@ class Journal:
     After an interruption a run is executed again from its last captured state. What it then
     wants to write is partly in the log already: ``recorded`` has those records, by stream,
     in order. As long as there are any, a write must equal them and changes nothing, so that
-    durable steps are neither lost nor taken twice.
+    durable steps are neither lost nor taken twice. ``versions`` says where each stream stands
+    for this writer; whoever else appends to the run's stream stops it.
     """
 
     def __init__(
@@ -44,7 +45,7 @@ class Journal:
         self.store = store
         self.context = context
         self._recorded = {s: deque(records) for s, records in (recorded or {}).items()}
-        self._versions: dict[StreamName, Version] = {}
+        self.versions: dict[StreamName, Version] = {}
 
     def write(self, stream: StreamName, *events: Event) -> Appended:
         """Append events to ``stream``, durably and all or nothing."""
@@ -55,17 +56,19 @@ class Journal:
         waiting = self._recorded.get(stream)
         if waiting:
             return _already(waiting, events)
-        appended = self.store.append(stream, self._expected(stream), events, self.context())
-        self._versions[stream] = appended.version
+        try:
+            appended = self.store.append(stream, self._expected(stream), events, self.context())
+        except WrongVersionError as error:
+            raise WrongVersionError(
+                f"Another process writes to {stream}, so this one stops; what is recorded stays. "
+                "Let the other one finish, or stop it and start `stairways train` again."
+            ) from error
+        self.versions[stream] = appended.version
         return appended
-
 
     def _expected(self, stream: StreamName) -> Version | None:
         """Return the version a stream of this run must stand at; a model's has other writers."""
-        if stream.startswith(MODEL_STREAM):
-            return None
-        known = self._versions.get(stream)
-        return self.store.version(stream) if known is None else known
+        return None if stream.startswith(MODEL_STREAM) else self.versions.get(stream, NEW)
 
 
 def _already(waiting: deque[Record], events: Sequence[Encoded]) -> Appended:

@@ -10,7 +10,7 @@ import torch
 from stairways import __version__
 from stairways.codec import real_text
 from stairways.core import events as e
-from stairways.core.progress import Progress, follow
+from stairways.core.progress import Progress, evolve, follow
 from stairways.core.stairway import Cycle, Windows
 from stairways.core.values import Digest, Position, StreamName
 from stairways.env.spaces import action_space, observation_space
@@ -148,14 +148,26 @@ def _resumed(job: Job, past: Sequence[Record]) -> Climber:
     _check_same(start, job)
     boundary = next((r for r in reversed(past) if captures_state(r)), past[0])
     progress = progress_at(job, past, boundary.position)
-    journal = Journal(job.store, job.context, _after(job, boundary.position))
+    own = list(job.store.read(stream=job.run_stream, after=boundary.position))
+    journal = Journal(job.store, job.context, _after(job, boundary.position, own))
     climber = recorded_climber(job, start, journal)
     stand_at(climber, progress, boundary.position)
     resumed = e.RunResumed(
         state=progress.state, position=boundary.position, reason="unfinished run"
     )
-    Journal(job.store, job.context).write(job.run_stream, resumed)
+    journal.versions[job.run_stream] = own[-1].version if own else boundary.version
+    write_aside(journal, job.run_stream, resumed)
     return climber
+
+
+def write_aside(journal: Journal, stream: StreamName, event: e.Event) -> None:
+    """Append an event about the run's own going on, whatever is left to be repeated.
+
+    It stands at the version this writer knows, so it fails where another process wrote since.
+    """
+    aside = Journal(journal.store, journal.context)
+    aside.versions = journal.versions
+    aside.write(stream, event)
 
 
 def _check_same(start: e.RunStarted, job: Job) -> None:
@@ -175,6 +187,7 @@ def recorded_climber(job: Job, start: e.RunStarted, journal: Journal) -> Climber
     seen, regime = _stored_features(job.store, start.features)
     tape = make_tape(job.bars, seen, regime, job.plan.trading)
     climber = _climber(job, tape, Windows(**start.windows), journal)
+    climber.progress = evolve(climber.progress, start)
     _import(climber, start.warm_start)
     return climber
 
@@ -224,9 +237,10 @@ def _before(job: Job, past: Sequence[Record], position: Position) -> list[Record
     return list(heapq.merge(own, model, key=lambda record: record.position))
 
 
-def _after(job: Job, position: Position) -> dict[StreamName, Sequence[Record]]:
+def _after(
+    job: Job, position: Position, own: Sequence[Record]
+) -> dict[StreamName, Sequence[Record]]:
     """Return what the run wrote after ``position``, by stream, except about resuming."""
-    own = job.store.read(stream=job.run_stream, after=position)
     return {
         job.run_stream: [r for r in own if r.type not in ("RunResumed", "RunFailed")],
         job.model_stream: list(_of_model(job, position, None)),
@@ -285,4 +299,4 @@ def _stored_features(store: EventStore, digest: Digest) -> tuple[Features, Float
 def _report_failure(climber: Climber, error: TrainingFailedError) -> None:
     progress = climber.progress
     failed = e.RunFailed(reason=str(error), cycle=progress.cycle, step=progress.steps)
-    Journal(climber.journal.store, climber.journal.context).write(climber.run_stream, failed)
+    write_aside(climber.journal, climber.run_stream, failed)

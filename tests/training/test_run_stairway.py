@@ -1,22 +1,25 @@
 """A run is its seed, its settings and its bars; an interruption changes nothing in it."""
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
 
 from stairways.core import events as e
+from stairways.core.progress import Progress
+from stairways.core.stairway import Cycle
 from stairways.core.values import StreamName
-from stairways.errors import SettingsError, TrainingFailedError
+from stairways.errors import SettingsError, TrainingFailedError, WrongVersionError
 from stairways.service.journal import LANDMARKS, Journal, decoded
+from stairways.service.replay import replay_run
 from stairways.service.run_stairway import run_stairway as climb_all
 from stairways.store.contract import Appended, Context, Encoded, EventStore
 from stairways.store.memory import MemoryStore
 from stairways.training import state as states
 from tests.log_content import content
-from tests.small_run import NewJob
+from tests.small_run import NewJob, Quiet
 
 
 class PowerCutError(Exception):
@@ -50,6 +53,22 @@ class CutStore:
         if self.left == 0:
             raise PowerCutError
         return appended
+
+
+class LateStore:
+    """A store between whose last read and first append somebody else is quicker."""
+
+    def __init__(self, store: EventStore, meanwhile: Callable[[], object]) -> None:
+        self.store, self.meanwhile = store, meanwhile
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self.store, name)
+
+    def append(
+        self, stream: StreamName, expected: object, events: Sequence[Encoded], context: Context
+    ) -> Appended:
+        self.meanwhile()
+        return self.store.append(stream, expected, events, context)  # type: ignore[arg-type]
 
 
 @pytest.fixture
@@ -179,3 +198,32 @@ def test_a_write_that_differs_from_what_is_recorded_is_refused() -> None:
     with pytest.raises(TrainingFailedError, match="gives another RunFailed than position 1"):
         journal.write(stream, replace(said, reason="other"))
     assert store.head().size == 1
+
+
+def test_two_processes_on_one_run_never_both_write(
+    new_job: NewJob, uninterrupted: MemoryStore
+) -> None:
+    store, second = new_memory(), []
+
+    class Meddler(Quiet):
+        """Lets another process go on with the run in the middle of it."""
+
+        def advanced(self, progress: Progress, cycle: Cycle) -> None:
+            if progress.steps == 240 and not second:
+                second.append(climb_all(new_job(store)))
+
+    with pytest.raises(WrongVersionError, match="Another process writes to run-r1"):
+        climb_all(replace(new_job(store), watcher=Meddler()))
+    assert second
+    assert content(store) == content(uninterrupted)
+    assert replay_run(store, "r1").clean
+
+
+def test_a_process_that_read_the_run_before_another_wrote_cannot_go_on(new_job: NewJob) -> None:
+    store = new_memory()
+    with pytest.raises(PowerCutError):
+        climb_all(new_job(CutStore(store, 5, durable=True)))
+    late = new_job(LateStore(store, lambda: climb_all(new_job(store))))
+    with pytest.raises(WrongVersionError, match="Another process"):
+        climb_all(late)
+    assert replay_run(store, "r1").clean

@@ -203,7 +203,8 @@ def test_a_write_that_differs_from_what_is_recorded_is_refused() -> None:
 def test_two_processes_on_one_run_never_both_write(
     new_job: NewJob, uninterrupted: MemoryStore
 ) -> None:
-    store, second = new_memory(), []
+    store = new_memory()
+    second: list[e.RunFinished] = []
 
     class Meddler(Quiet):
         """Lets another process go on with the run in the middle of it."""

@@ -18,6 +18,7 @@ from stairways.market.canonical import encode_bars
 from stairways.market.exporting import as_table
 from stairways.market.simulation import simulate
 from stairways.service.journal import LANDMARKS, decoded
+from stairways.service.reexecution import Reexecution
 from stairways.service.run_stairway import Job, run_stairway
 from stairways.service.warm_start import Start
 from stairways.store.contract import Context, EventStore
@@ -124,6 +125,15 @@ def test_what_was_imported_is_what_a_rollback_returns_to(log: MemoryStore) -> No
     retried = found(store, e.CycleStarted, "r2")[1]
     assert isinstance(retried, e.CycleStarted)
     assert retried.parent == wanted
+
+
+@pytest.mark.parametrize("level", ["policy", "training"])
+def test_a_warm_run_replays_clean(log: MemoryStore, level: str) -> None:
+    store = copy(log)
+    job = job_of(store, "r2", promoted(log), stairway__divergence_limit="0.02")
+    run_stairway(job)
+    report = getattr(Reexecution(job, lambda _: None), level)()
+    assert report.found == 0, report.findings
 
 
 class Cut(Exception):  # noqa: N818 - a power cut is no error of ours

@@ -21,8 +21,9 @@ $(VENV)/.installed: pyproject.toml $(CONSTRAINTS)
 	@$(BIN)/pip install -q --disable-pip-version-check --no-index --no-deps $(TORCH) 2>/dev/null || \
 	  { $(BIN)/pip install -q --disable-pip-version-check uv && \
 	    VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install -q --torch-backend=cpu --no-deps $(TORCH); }
-	@$(BIN)/pip install -q --disable-pip-version-check -e ".[test]" -c $(CONSTRAINTS) 2>&1 | grep -v '^WARNING: Location' || true
-	@$(BIN)/stairways --version >/dev/null
+	@set -o pipefail; $(BIN)/pip install -q --disable-pip-version-check -e ".[test]" -c $(CONSTRAINTS) 2>&1 | \
+	  { grep -v '^WARNING: Location' || true; }
+	@$(BIN)/python -c "import torch, stable_baselines3, numba, stairways"
 	@touch $@
 
 setup: $(VENV)/.installed ## Make the virtual environment with the locked versions

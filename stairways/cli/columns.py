@@ -7,6 +7,8 @@ from stairways.core import events as e
 
 DETAIL_WIDTH = 72
 STREAM_WIDTH = 24
+WIDEST_GATE = 18
+"""Room for the longest name of a blocking gate and a comma."""
 
 
 def gist(said: Cell) -> str:
@@ -23,6 +25,12 @@ def _signed(share: Cell) -> str:
 
 def _distance(share: Cell) -> str:
     return f"{share:.4f}" if isinstance(share, float) else cell_text(share)
+
+
+def _listed(names: Cell) -> str:
+    """Return names with commas between them; the tables of the read models join them bare."""
+    parts = names.split(",") if isinstance(names, str) else names
+    return ", ".join(map(cell_text, parts)) if isinstance(parts, list | tuple) else cell_text(names)
 
 
 def _stream(name: Cell) -> str:
@@ -55,18 +63,18 @@ ALL_OF_RUNS = (
     "last_position",
 )
 CYCLES = (
-    Column("name", "cycle"),
+    "cycle",
     Column("attempt", "try"),
     Column("target", "target", percent),
     Column("hold_rate", "hold rate", percent),
-    Column("effectiveness", "effective", percent),
+    Column("effectiveness", "effect", percent),
     Column("profit", "return", _signed),
     Column("drawdown", "drawdown", percent),
-    Column("divergence", "divergence", _distance),
+    Column("divergence", "diverged", _distance),
     "verdict",
-    Column("reason", "why", wraps=True),
+    Column("failed", "failed gates", _listed, wraps=True, widest=WIDEST_GATE),
 )
-"""The table that a run ends with; hold rate to drawdown are those on validation bars."""
+"""The table that a run ends with, in 100 columns; hold rate to drawdown are on validation bars."""
 
 ALL_OF_CYCLES = (
     "run",

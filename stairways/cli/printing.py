@@ -43,6 +43,7 @@ class Column:
     title: str = ""
     show: Callable[[Cell], str] | None = None
     wraps: bool = False  # text that may take several lines where there is little room
+    widest: int | None = None  # room that wrapped text may take, however wide the screen is
 
     @property
     def heading(self) -> str:
@@ -124,7 +125,8 @@ def _widths(cells: Sequence[Sequence[str]], columns: Sequence[Column], width: in
     wrapping = [i for i, column in enumerate(columns) if column.wraps]
     fixed = sum(widths) + GAP * len(widths) - sum(widths[i] for i in wrapping)
     for i in wrapping:
-        widths[i] = min(widths[i], max(NARROWEST, (width - fixed) // len(wrapping)))
+        room = columns[i].widest or max(NARROWEST, (width - fixed) // len(wrapping))
+        widths[i] = min(widths[i], room)
     return widths
 
 

@@ -82,9 +82,8 @@ def test_cycles_tell_each_attempt_and_its_verdict(recorded: Path) -> None:
 def test_the_table_of_cycles_is_for_eyes(recorded: Path) -> None:
     text = audit(recorded, "cycles").stdout
 
-    assert "cycle_02_hold_70%" in text
     assert "-2.50%" in text
-    assert "drawdown 30.0 % is above 20.0 %" in text
+    assert text.splitlines()[3].endswith("rejected     drawdown")
 
 
 def test_gates_can_be_asked_for_one_cycle(recorded: Path) -> None:

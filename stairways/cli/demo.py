@@ -1,15 +1,19 @@
 """``stairways demo``: the main job on real bars that come with a Python package."""
 
+import os
+import sys
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
+from shutil import which
 from typing import TYPE_CHECKING
 
 import click
 
 from stairways.cli.portable import enter
 from stairways.cli.printing import shown
-from stairways.cli.train import job_on, print_summary, train
+from stairways.cli.summary import print_summary
+from stairways.cli.train import job_on, train
 from stairways.errors import BarsRefusedError
 
 if TYPE_CHECKING:
@@ -87,7 +91,17 @@ def _replay(app: "App", store: "EventStore", run: str) -> bool:
 def _tell_what_next(app: "App", url: str) -> None:
     app.out.print("\nWhat to look at next:")
     for words in ("audit gates latest", "replay latest --json", "verify"):
-        app.out.print(f"  stairways --database-url {url} {words}")
+        app.out.print(f"  {program()} --database-url {url} {words}", soft_wrap=True)
+
+
+def program() -> str:
+    """Return how the program that runs is called from the current folder."""
+    started = Path(sys.argv[0])
+    if started.name == "__main__.py":
+        return f"{os.path.relpath(sys.executable)} -m stairways"
+    if which(started.name) == str(started.absolute()):
+        return started.name
+    return os.path.relpath(started)
 
 
 def _verify(app: "App") -> bool:

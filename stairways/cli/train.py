@@ -1,16 +1,14 @@
 """``stairways train``: the main job."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
 import structlog
 
-from stairways.cli.columns import CYCLES
 from stairways.cli.portable import enter, enter_recorded
-from stairways.cli.printing import print_json, print_rows
-from stairways.core.projections import RunSummary
+from stairways.cli.summary import print_summary
 from stairways.errors import StairwaysError
 
 if TYPE_CHECKING:
@@ -18,6 +16,7 @@ if TYPE_CHECKING:
     from stairways.core import events as e
     from stairways.core.gate import Verdict
     from stairways.core.progress import Progress
+    from stairways.core.projections import RunSummary
     from stairways.core.stairway import Cycle
     from stairways.core.values import Digest
     from stairways.logs import Progress as Bar
@@ -114,7 +113,7 @@ def command(  # noqa: PLR0917 - click passes by name
     print_summary(app, job.run, summary, as_json=as_json)
 
 
-def train(app: "App", job: "Job") -> RunSummary:
+def train(app: "App", job: "Job") -> "RunSummary":
     """Run a job to its end behind a progress bar and return its summary from the log."""
     from stairways.service.run_stairway import run_stairway  # noqa: PLC0415 - torch is slow to load
     from stairways.service.training import summary_of  # noqa: PLC0415 - as above
@@ -125,20 +124,6 @@ def train(app: "App", job: "Job") -> RunSummary:
         job.watcher.show(bar)  # type: ignore[attr-defined] # made below
         run_stairway(job)
     return summary_of(job.store, job.run)
-
-
-def print_summary(app: "App", run: str, summary: RunSummary, *, as_json: bool) -> None:
-    """Print how a run went: one row an attempt, then one sentence."""
-    if as_json:
-        print_json({"run": run, **asdict(summary)})
-        return
-    print_rows(app.out, [asdict(cycle) for cycle in summary.cycles], CYCLES, "table")
-    app.out.print(
-        f"\nRun {run}: {summary.promoted} of {len({c.cycle for c in summary.cycles})} cycles "
-        f"promoted, {summary.rollbacks} rollbacks, {summary.steps:,} steps."
-    )
-    if summary.simulated:
-        app.out.print("The bars were simulated: this says nothing about any market.")
 
 
 class Watcher:

@@ -1,0 +1,65 @@
+"""How a run went: one row an attempt, then one sentence that counts the same rows."""
+
+from collections.abc import Iterable
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from stairways.cli.columns import CYCLES
+from stairways.cli.printing import print_json, print_rows
+from stairways.core.projections import CycleSummary, RunSummary
+
+if TYPE_CHECKING:
+    from stairways.bootstrap import App
+
+
+def print_summary(app: "App", run: str, summary: RunSummary, *, as_json: bool) -> None:
+    """Print how a run went, for programs or for people."""
+    if as_json:
+        print_json({"run": run, **asdict(summary)})
+        return
+    print_rows(app.out, [asdict(cycle) for cycle in summary.cycles], CYCLES, "table")
+    app.out.print(f"\nRun {run}: {sentence(summary)}", soft_wrap=True)
+    if summary.simulated:
+        app.out.print("The bars were simulated: this says nothing about any market.")
+
+
+def sentence(summary: RunSummary) -> str:
+    """Return how many cycles and attempts ended how, and what the steps went into.
+
+    A cycle whose last attempt diverged was rejected without coming before the gates.
+    """
+    last = {one.cycle: one for one in summary.cycles}.values()
+    promoted = [one for one in last if one.verdict == "promoted"]
+    judged = [one for one in last if one.verdict == "rejected" and not _diverged(one)]
+    given_up = [one for one in last if one.verdict == "rejected" and _diverged(one)]
+    diverged = [one for one in summary.cycles if _diverged(one)]
+    parts = (
+        f"{len(promoted)} of {_counted(len(last), 'cycle')} promoted",
+        f"{len(judged)} rejected by gates",
+        f"{len(given_up)} given up" if given_up else "",
+        f"{_counted(len(diverged), 'attempt')} rolled back for divergence",
+    )
+    return f"{', '.join(filter(None, parts))}; {_steps(summary)}."
+
+
+def _steps(summary: RunSummary) -> str:
+    """Return the number of steps, and how many went into attempts that another one repeated."""
+    last = {one.cycle: one.attempt for one in summary.cycles}
+    again = _updates(one for one in summary.cycles if one.attempt != last[one.cycle])
+    repeated = again * summary.steps // max(1, _updates(summary.cycles))
+    said = f"{summary.steps:,} steps"
+    return f"{said}, {repeated:,} of them repeated" if repeated else said
+
+
+def _updates(attempts: Iterable[CycleSummary]) -> int:
+    return sum(one.updates for one in attempts)
+
+
+def _diverged(one: CycleSummary) -> bool:
+    """Tell whether an attempt was rolled back before it came to be evaluated."""
+    ended = one.verdict in ("rolled back", "rejected")
+    return ended and one.training_hold_rate is None
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"

@@ -16,7 +16,7 @@ from stairways.core.events import (
 )
 from stairways.env.lanes import Lanes
 from stairways.env.records import Records
-from stairways.store.contract import Encoded
+from stairways.store.contract import Batch
 from stairways.training.learner import Float32
 
 BOOKS = ("interest", "borrow", "cash", "equity")
@@ -47,7 +47,7 @@ class Clock:
 
 def rollout_events(
     lanes: Lanes, clock: Clock, steps_before: int, log_probabilities: Float32, values: Float32
-) -> list[Encoded]:
+) -> Batch:
     """Return a rollout as events: each step with its controller update, then the balances.
 
     Steps are numbered from ``steps_before + 1`` in the order time first, then lane.
@@ -55,7 +55,7 @@ def rollout_events(
     steps, orders = _flat(lanes)
     lane = np.tile(np.arange(lanes.count), lanes.taken)
     number = steps_before + 1 + np.arange(len(steps))
-    taken = _encoded(
+    taken = codec.encode_columns(
         StepTaken,
         {
             **_acting(steps, orders, number, clock),
@@ -65,17 +65,20 @@ def rollout_events(
             "value": values.ravel(),
         },
     )
-    steered = _encoded(ControllerUpdated, {**_columns(steps, LANES), "step": number})
-    pairs = [event for pair in zip(taken, steered, strict=True) for event in pair]
-    return [*pairs, *_balances(steps, orders, lane, lanes.count)]
+    steered = codec.encode_columns(ControllerUpdated, {**_columns(steps, LANES), "step": number})
+    balances = _balances(steps, orders, lane, lanes.count)
+    kinds = [*(StepTaken, ControllerUpdated) * len(taken), *(BalanceAsserted,) * len(balances)]
+    pairs = (payload for pair in zip(taken, steered, strict=True) for payload in pair)
+    return _batch(kinds, [*pairs, *balances])
 
 
-def evaluation_events(lanes: Lanes, clock: Clock) -> list[Encoded]:
+def evaluation_events(lanes: Lanes, clock: Clock) -> Batch:
     """Return one pass through a window as events, one a step."""
     steps, orders = _flat(lanes)
     number = 1 + np.arange(len(steps))
     columns = {**_acting(steps, orders, number, clock), **_columns(steps, STEERING)}
-    return _encoded(EvaluationStepTaken, columns)
+    payloads = codec.encode_columns(EvaluationStepTaken, columns)
+    return _batch([EvaluationStepTaken] * len(payloads), payloads)
 
 
 def _acting(
@@ -96,11 +99,11 @@ def _acting(
 
 def _balances(
     steps: Records, orders: Records, lane: npt.NDArray[np.int64], count: int
-) -> list[Encoded]:
+) -> list[bytes]:
     """Return the books of each lane where its episode or the rollout ends."""
     ends = steps["terminated"] | steps["truncated"]
     ends[-count:] = True
-    return _encoded(
+    return codec.encode_columns(
         BalanceAsserted,
         {
             "lane": lane[ends],
@@ -123,9 +126,9 @@ def _columns(steps: Records, names: Sequence[str]) -> dict[str, Column]:
     return {name: steps[name] for name in names}
 
 
-def _encoded(event_type: type, columns: dict[str, Column]) -> list[Encoded]:
-    name, schema = codec.type_of(event_type)
-    return [Encoded(name, schema, row) for row in codec.encode_columns(event_type, columns)]
+def _batch(kinds: Sequence[type], payloads: Sequence[bytes]) -> Batch:
+    types, schemas = zip(*map(codec.type_of, kinds), strict=True)
+    return Batch(types, schemas, payloads)
 
 
 def _moment(microseconds: int) -> datetime:

@@ -13,7 +13,13 @@ NAMES_SHOWN = 5
 
 def run_names(store: EventStore) -> list[str]:
     """Return the names of all runs, oldest first."""
-    return [stream.removeprefix(RUN_STREAM) for stream in store.streams(RUN_STREAM)]
+    streams = store.streams(RUN_STREAM)
+    return [stream.removeprefix(RUN_STREAM) for stream in streams if is_started(store, stream)]
+
+
+def is_started(store: EventStore, stream: StreamName) -> bool:
+    """Say whether a run began in ``stream``; a mere name in the table of streams is no run."""
+    return next(store.read(stream=stream, types=("RunStarted",), limit=1), None) is not None
 
 
 def find_run(store: EventStore, name: str) -> str:

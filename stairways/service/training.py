@@ -5,7 +5,7 @@ from stairways.core.projections import RunSummary, run_summary
 from stairways.core.values import Position, StreamName
 from stairways.errors import NoSuchRunError
 from stairways.service.journal import LANDMARKS, decoded
-from stairways.service.runs import RUN_STREAM, run_stream
+from stairways.service.runs import RUN_STREAM, is_started, run_stream
 from stairways.store.contract import EventStore, Record
 
 
@@ -13,7 +13,7 @@ def unfinished_run(store: EventStore) -> str | None:
     """Return the newest run that has neither finished nor failed; None if there is none."""
     for stream in reversed(store.streams(RUN_STREAM)):
         ended = store.read(stream=stream, types=("RunFinished", "RunFailed"), limit=1)
-        if next(iter(ended), None) is None:
+        if next(iter(ended), None) is None and is_started(store, stream):
             return stream.removeprefix(RUN_STREAM)
     return None
 

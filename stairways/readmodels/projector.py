@@ -27,8 +27,8 @@ RECORDS_A_BATCH = 20_000
 
 _FORBIDDEN = ("42501", "25006")  # PostgreSQL: insufficient_privilege, read_only_sql_transaction
 _BEHIND = (
-    "The read models are behind the log, and this account may not fill them. Have its owner run "
-    "`stairways audit runs`, or use `audit events`, `steps` and `show`, which read the log itself."
+    "The read models are behind the log, and this account may not fill them. "
+    "`stairways audit` answers from the log itself."
 )
 
 

@@ -1,7 +1,7 @@
 """What an auditor asks the log. Every answer is complete or an error; times are UTC.
 
-Runs, cycles and gates come from the read models, which are brought up to date first. Events,
-steps and single records come from the log itself.
+All of it comes from the log itself. The read models are not asked: nothing hashes them, so
+they would answer with whatever somebody wrote there.
 """
 
 import heapq
@@ -16,9 +16,8 @@ import orjson
 from stairways.core.merkle import leaf_hash
 from stairways.core.values import MICROS_PER_DOLLAR, Position, StreamName
 from stairways.errors import NoSuchEventError, UnknownEventError
-from stairways.readmodels import queries
-from stairways.readmodels.projector import Projector
 from stairways.readmodels.rows import to_time
+from stairways.service.folding import folded_cycles, folded_data, folded_gates, folded_runs
 from stairways.service.runs import RUN_STREAM, run_stream
 from stairways.store.contract import START, Record
 from stairways.store.records import record_bytes
@@ -61,23 +60,19 @@ class Shown:
 
 def runs(store: SqlStore) -> list[Row]:
     """Return all runs, newest first, with the symbols of their bars."""
-    Projector(store).catch_up()
-    symbols = {row["digest"]: row["symbols"] for row in queries.data_sets(store)}
-    found = reversed(queries.runs(store))
+    symbols = {row["digest"]: row["symbols"] for row in folded_data(store)}
+    found = reversed(folded_runs(store))
     return [{**_timed(row), "symbols": symbols.get(row["data"], "")} for row in found]
 
 
 def cycles(store: SqlStore, run: str) -> list[Row]:
     """Return every attempt at a cycle of a run, in order."""
-    Projector(store).catch_up()
-    return queries.cycles(store, run)
+    return folded_cycles(store, run)
 
 
 def gates(store: SqlStore, run: str, cycle: int | None = None) -> list[Row]:
     """Return every gate decision of a run, or of one of its cycles, in order."""
-    Projector(store).catch_up()
-    found = queries.gates(store, run)
-    return [_timed(row) for row in found if cycle in (None, row["cycle"])]
+    return [_timed(row) for row in folded_gates(store, run) if cycle in (None, row["cycle"])]
 
 
 def events(store: SqlStore, wanted: Filter) -> Iterator[Record]:
@@ -102,7 +97,7 @@ def steps(
 def show(store: SqlStore, position: Position) -> Shown:
     """Return one record; raises ``NoSuchEventError`` if the log does not reach so far."""
     record = None
-    if position >= 1:
+    if 1 <= position <= store.head().size:
         record = next(store.read(after=Position(position - 1), until=position, limit=1), None)
     if record is None:
         raise NoSuchEventError(

@@ -64,14 +64,23 @@ def open_store(url: str, *, clock: Clock = system_clock, patience: float = PATIE
 
 
 def open_sql_store(
-    url: str, *, clock: Clock = system_clock, patience: float = PATIENCE
+    url: str,
+    *,
+    clock: Clock = system_clock,
+    patience: float = PATIENCE,
+    read_only: bool = False,
 ) -> SqlStore:
-    """Return the log in the SQL database at ``url``; see ``open_store``."""
-    driver = driver_for(url, patience)
+    """Return the log in the SQL database at ``url``; see ``open_store``.
+
+    With ``read_only`` nothing is changed or upgraded, so that a reader who may not write can
+    look; appending to it fails.
+    """
+    _look(url, patience)
+    driver = driver_for(url, patience, read_only=read_only)
     try:
         revision = _revision(driver)
         if revision != newest_revision():
-            _settle(driver, revision)
+            _settle(driver, revision, read_only=read_only)
         _check_guards(driver)
     except StairwaysError:
         driver.engine.dispose()
@@ -81,6 +90,7 @@ def open_sql_store(
 
 def upgrade(url: str) -> None:
     """Make the tables of the log at ``url``, or bring them to the newest version."""
+    _look(url, PATIENCE)
     driver = driver_for(url, PATIENCE)
     try:
         _check_origin(driver, _revision(driver))
@@ -148,10 +158,24 @@ def _revision(driver: Driver) -> str | None:
         raise LogUnavailableError(f"The log does not open: {error}") from error
 
 
-def _settle(driver: Driver, revision: str | None) -> None:
+def _look(url: str, patience: float) -> None:
+    """Refuse a SQLite file that is no log of ours before a connection that writes changes it."""
+    parsed = _parse(url)
+    file = Path(parsed.database or "")
+    if parsed.get_backend_name() != "sqlite" or not file.is_file():
+        return
+    driver = driver_for(url, patience, read_only=True)
+    try:
+        if (revision := _revision(driver)) != newest_revision():
+            _check_origin(driver, revision)
+    finally:
+        driver.engine.dispose()
+
+
+def _settle(driver: Driver, revision: str | None, *, read_only: bool) -> None:
     """Bring a database that is not at the newest revision there, or refuse it."""
     _check_origin(driver, revision)
-    if driver.name != "sqlite":
+    if driver.name != "sqlite" or read_only:
         raise SchemaMismatchError(
             f"The database {_name(driver)} has schema {revision or 'none'} where "
             f"{newest_revision()} is needed. Run `stairways init` as the owner of the tables."

@@ -1,5 +1,7 @@
 """Opening a log: what is there, what is refused, and what the database itself forbids."""
 
+import hashlib
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -110,6 +112,39 @@ def test_a_log_of_a_newer_schema_is_refused_with_both_versions_named(database_ur
     for use in (open_store, upgrade):
         with pytest.raises(SchemaMismatchError, match=rf"9999.*{newest_revision()}.*newer"):
             use(database_url)
+
+
+def test_a_file_that_is_refused_keeps_every_byte(
+    tmp_path: Path, new_log: Callable[[str], str]
+) -> None:
+    foreign, newer = tmp_path / "foreign.db", tmp_path / "newer.db"
+    with sqlite3.connect(foreign) as other:
+        other.execute("CREATE TABLE customers (id int)")
+    other.close()
+    shutil.copy(new_log("sqlite").removeprefix("sqlite:///"), newer)
+    with sqlite3.connect(newer) as log:
+        log.execute("PRAGMA journal_mode = DELETE")
+        log.execute("UPDATE alembic_version SET version_num = '9999'")
+    log.close()
+    before = [hashlib.sha256(file.read_bytes()).digest() for file in (foreign, newer)]
+
+    for file in (foreign, newer):
+        for use in (open_store, upgrade):
+            with pytest.raises(SchemaMismatchError):
+                use(f"sqlite:///{file}")
+
+    after = [hashlib.sha256(file.read_bytes()).digest() for file in (foreign, newer)]
+    assert after == before
+
+
+def test_a_log_that_is_only_read_refuses_what_would_change_it(database_url: str) -> None:
+    store = open_sql_store(database_url, read_only=True, patience=0.1)
+    with pytest.raises(LogUnavailableError, match=r"readonly|read-only"):
+        store.append(RUN, NEW, [STEP], by("a"))
+    with pytest.raises(LogUnavailableError, match=r"readonly|read-only"):
+        store.put_blob(b"weights")
+    assert store.head().size == 0
+    store.close()
 
 
 def test_a_log_that_lost_a_guard_is_refused(database_url: str) -> None:

@@ -68,8 +68,10 @@ class App:
         """The URL of the log without its password."""
         return settings.without_password(self.database_url)
 
-    def open_log(self, *, make: bool = True) -> "SqlStore":
-        """Open the log; without ``make`` a SQLite file that is not there is not made.
+    def open_log(self, *, make: bool = False, read_only: bool = False) -> "SqlStore":
+        """Open the log; only with ``make`` a SQLite file that is not there is made.
+
+        With ``read_only`` nothing is changed, which also serves a reader who may not write.
 
         Raises ``LogUnavailableError`` or ``SchemaMismatchError``.
         """
@@ -80,12 +82,12 @@ class App:
                 f"There is no log at {self.shown_database}. Name it with --database-url, or "
                 "make one with `stairways init`."
             )
-        return opening.open_sql_store(self.database_url, clock=self.clock)
+        return opening.open_sql_store(self.database_url, clock=self.clock, read_only=read_only)
 
     @contextmanager
-    def log(self, *, make: bool = False) -> Iterator["SqlStore"]:
-        """Open the log, by default one that is there, and close it at the end."""
-        store = self.open_log(make=make)
+    def log(self, *, make: bool = False, read_only: bool = False) -> Iterator["SqlStore"]:
+        """Open the log as ``open_log`` does, and close it at the end."""
+        store = self.open_log(make=make, read_only=read_only)
         try:
             yield store
         finally:

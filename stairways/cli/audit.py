@@ -57,7 +57,7 @@ def command() -> None:
 @click.pass_obj
 def runs(app: App, form: Form) -> None:
     """List all runs, newest first."""
-    with app.log() as store:
+    with app.log(read_only=True) as store:
         print_rows(app.out, audit.runs(store), RUNS if form == "table" else ALL_OF_RUNS, form)
 
 
@@ -67,7 +67,7 @@ def runs(app: App, form: Form) -> None:
 @click.pass_obj
 def cycles(app: App, run: str, form: Form) -> None:
     """List every attempt at a cycle of RUN, with its results and verdict."""
-    with app.log() as store:
+    with app.log(read_only=True) as store:
         rows = audit.cycles(store, find_run(store, run))
         print_rows(app.out, rows, CYCLES if form == "table" else ALL_OF_CYCLES, form)
 
@@ -79,7 +79,7 @@ def cycles(app: App, run: str, form: Form) -> None:
 @click.pass_obj
 def gates(app: App, run: str, cycle: int | None, form: Form) -> None:
     """List what each gate of RUN measured, against which limit, and where the evidence is."""
-    with app.log() as store:
+    with app.log(read_only=True) as store:
         print_rows(app.out, audit.gates(store, find_run(store, run), cycle), GATES, form)
 
 
@@ -117,7 +117,7 @@ def _moment(_: click.Context, __: click.Parameter, text: str | None) -> datetime
 @click.pass_obj
 def events(app: App, /, form: Form, tail: int | None, limit: int | None, **wanted: Any) -> None:  # noqa: ANN401 - the fields of Filter
     """List events, oldest first. Tables show 50 unless told otherwise, JSON and CSV all."""
-    with app.log() as store:
+    with app.log(read_only=True) as store:
         if wanted["run"] or wanted["cycle"] is not None:
             wanted["run"] = find_run(store, wanted["run"] or LATEST)
         wanted["after"] = Position(wanted["after"] or START)
@@ -140,7 +140,7 @@ def steps(
     app: App, form: Form, run: str, cycle: int | None, limit: int | None, *, validation: bool
 ) -> None:
     """List every step of RUN: decision, fills, books, reward, and both lanes of the controller."""
-    with app.log() as store:
+    with app.log(read_only=True) as store:
         found = audit.steps(store, find_run(store, run), cycle, validation=validation)
         rows = _bounded(found, limit, form)
         everything = ALL_OF_VALIDATION_STEPS if validation else ALL_OF_STEPS
@@ -156,7 +156,7 @@ def show(app: App, position: int, *, as_json: bool) -> None:
 
     Exits with 1 when it is not.
     """
-    with app.log() as store:
+    with app.log(read_only=True) as store:
         found = audit.show(store, Position(position))
     if as_json:
         print_json(_shown_json(found))

@@ -117,7 +117,7 @@ def _series(app: "App", source: str, declared: Declared) -> list["Series"]:
     from stairways.market.series import series_of  # noqa: PLC0415 - help starts in a blink
     from stairways.service.data import find_data, load_registered  # noqa: PLC0415 - as above
 
-    with closing(app.open_log()) as store:
+    with closing(app.open_log(read_only=True)) as store:
         bars = load_registered(store, find_data(store, source).event.digest)
     wanted = declared.symbols
     return [one for one in series_of(bars) if not wanted or one.symbol in wanted]

@@ -48,7 +48,7 @@ def list_(app: "App", form: Form) -> None:
     """List the bars that are registered in the log."""
     from stairways.service.data import registrations  # noqa: PLC0415 - help starts in a blink
 
-    with closing(app.open_log()) as store:
+    with closing(app.open_log(read_only=True)) as store:
         rows = [tables.registered_row(one) for one in registrations(store)]
     columns = tables.REGISTERED if form == "table" else tables.ALL_REGISTERED
     print_rows(app.out, rows, columns, form)
@@ -71,7 +71,7 @@ def show(app: "App", name: str, *, as_json: bool, plot: Path | None, everything:
         load_registered,
     )
 
-    with closing(app.open_log()) as store:
+    with closing(app.open_log(read_only=True)) as store:
         one = find_data(store, name)
         bars = load_registered(store, one.event.digest)
         findings = findings_of(store, one.event.digest)
@@ -101,7 +101,7 @@ def export(app: "App", name: str, form: str, output: Path | None, *, force: bool
     from stairways.market.exporting import write_csv, write_parquet  # noqa: PLC0415 - as above
     from stairways.service.data import find_data, load_registered  # noqa: PLC0415 - as above
 
-    with closing(app.open_log()) as store:
+    with closing(app.open_log(read_only=True)) as store:
         one = find_data(store, name)
         bars = load_registered(store, one.event.digest)
     write = write_csv if form == "csv" else write_parquet
@@ -157,7 +157,7 @@ def fetch(  # noqa: PLR0917 - click passes by name
 
     days = (start, end or f"{app.clock():%Y-%m-%d}")
     basis = Basis(adjustment=adjustment, calendar=calendar)  # type: ignore[arg-type]
-    with closing(app.open_log()) as store:
+    with closing(app.open_log(make=True)) as store:
         aligned = fetch_yahoo(store, symbols, days, basis, answer=yahoo_answer)
     _register(app, aligned, name or "+".join(symbols), as_json=as_json)
 
@@ -190,7 +190,7 @@ def simulate(  # noqa: PLR0917 - click passes by name
 def _register(app: "App", aligned: "Aligned", name: str, *, as_json: bool) -> None:
     from stairways.service.data import register_bars  # noqa: PLC0415 - help starts in a blink
 
-    with closing(app.open_log()) as store:
+    with closing(app.open_log(make=True)) as store:
         size = store.head().size
         one = register_bars(store, aligned, name, app.context(f"data {name}"))
         known = store.head().size == size

@@ -107,7 +107,7 @@ def command(  # noqa: PLR0917 - click passes by name
     from stairways.service.runs import find_run, run_stream  # noqa: PLC0415 - as above
     from stairways.service.training import start_of  # noqa: PLC0415 - as above
 
-    store = app.open_log()
+    store = app.open_log(read_only=not record)
     try:
         name = find_run(store, run)
         if level != "ledger":

@@ -14,7 +14,7 @@ from stairways.service.run_stairway import Job
 from stairways.service.surroundings import machine
 from stairways.service.training import start_of
 from stairways.store.contract import Context, EventStore
-from stairways.store.opening import open_store
+from stairways.store.opening import open_sql_store
 
 LEVELS = (POLICY, TRAINING)
 
@@ -74,7 +74,7 @@ def _in_parallel(
 
 def _share(what: Recorded, segments: Sequence[Segment]) -> LevelReport:
     """Compare one share of a run's segments; runs in a process of its own."""
-    store = open_store(what.url)
+    store = open_sql_store(what.url, read_only=True)
     try:
         return Reexecution(_job(store, what), _nobody).policy(segments)
     finally:

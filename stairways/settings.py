@@ -34,6 +34,11 @@ DEFAULT_DATABASE_URL = "sqlite:///stairways.db"
 ALIASES = {"STAIRWAYS_DATABASE_URL": "log.database_url"}
 """Environment variables whose name does not follow ``STAIRWAYS_SECTION__KEY``."""
 
+OTHER_VARIABLES = ("STAIRWAYS_ACTOR", "STAIRWAYS_KEY", "STAIRWAYS_SHARED")
+"""Environment variables that are no settings: who acts, the key that signs, files for tests."""
+
+TEST_PREFIX = "STAIRWAYS_TEST_"
+
 UNRECORDED = ("log",)
 """Sections that decide nothing about a run: where its log lies, and how the program talks."""
 
@@ -171,7 +176,7 @@ def _texts(settings: Settings) -> dict[str, str]:
 
 def _file_values(file: Path | None) -> Iterator[Given]:
     path = DEFAULT_FILE if file is None else file
-    if file is None and not path.is_file():
+    if file is None and not path.exists():
         return
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -193,6 +198,21 @@ def _environment_values(environment: Mapping[str, str]) -> Iterator[Given]:
         elif variable.startswith(PREFIX) and "__" in variable:
             name = variable.removeprefix(PREFIX).lower().replace("__", ".", 1)
             yield Given(name, value, origin)
+        elif variable.startswith(PREFIX):
+            _refuse_unknown(variable)
+
+
+def _refuse_unknown(variable: str) -> None:
+    """Raise ``SettingsError`` for a variable of ours that nobody reads, with the one meant."""
+    if variable in OTHER_VARIABLES or variable.startswith(TEST_PREFIX):
+        return
+    meant = variable.removeprefix(PREFIX)
+    keys = {name.upper().replace(".", "__"): name for name in names()}
+    short = [key for key, name in keys.items() if name.partition(".")[2] == meant.lower()]
+    others = (one.removeprefix(PREFIX) for one in (*ALIASES, *OTHER_VARIABLES))
+    near = short or difflib.get_close_matches(meant, [*keys, *others], n=1)
+    hint = f"did you mean {PREFIX}{near[0]}?" if near else "settings are STAIRWAYS_SECTION__KEY."
+    raise SettingsError(f"There is no environment variable {variable}; {hint}")
 
 
 def _sections() -> dict[str, type]:

@@ -69,13 +69,19 @@ class Series:
 
 def read_all(paths: Iterable[Path | str], options: Options) -> list[tuple[Path, Reading]]:
     """Return what stands in each file, with its path; ``SYMBOL=PATH`` names the symbol."""
-    found = []
-    for written in paths:
-        symbol, path = _target(written)
-        found.append((path, read_file(path, options, symbol)))
+    targets = [_target(written) for written in paths]
+    _refuse_repeated([path for _, path in targets])
+    found = [(path, read_file(path, options, symbol)) for symbol, path in targets]
     if not found:
         raise BarsRefusedError("No file was named; name at least one.")
     return found
+
+
+def _refuse_repeated(paths: Sequence[Path]) -> None:
+    real = [path.resolve() for path in paths]
+    for path, place in zip(paths, real, strict=True):
+        if real.count(place) > 1:
+            raise BarsRefusedError(f"{path} is named {real.count(place)} times; name it once.")
 
 
 def symbols_in(readings: Sequence[tuple[Path, Reading]]) -> tuple[str, ...]:

@@ -98,11 +98,18 @@ def split(block: Block, lines: int) -> Iterator[Block]:
 
 def _open(path: Path) -> BufferedReader:
     if not path.is_file():
-        raise refuse(str(path), None, "there is no such file")
+        raise refuse(str(path), None, _no_file(path))
     try:
         return path.open("rb")
     except OSError as error:
         raise refuse(path.name, None, f"it cannot be read ({error.strerror})") from error
+
+
+def _no_file(path: Path) -> str:
+    """Return why a path that is no regular file cannot be read."""
+    if path.is_dir():
+        return "this is a folder; name a file"
+    return "this is a device or a pipe; name a file" if path.exists() else "there is no such file"
 
 
 def _pieces(path: Path, limits: Limits) -> Iterator[bytes]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from stairways.cli.portable import enter
+from stairways.cli.preconditions import refuse_database_url
 from stairways.cli.printing import shown
 from stairways.cli.summary import print_summary
 from stairways.cli.train import job_on, train
@@ -44,10 +45,12 @@ def command(app: "App", folder: Path, seed: str | None) -> None:
 
     if seed is not None:
         app.flags.give("run.seed", seed, "--seed")
+    refuse_database_url(app, "the demo keeps its log in --folder")
     path = bars_file()
-    folder.mkdir(parents=True, exist_ok=True)
     url = f"sqlite:///{folder / 'stairways.db'}"
     app.flags.give("log.database_url", url, "--folder")
+    app.plan()
+    folder.mkdir(parents=True, exist_ok=True)
     enter(portable=app.settings.run.portable)
     app.out.print(f"Real bars: {', '.join(SYMBOLS)} daily, from {path.name} of {PACKAGE}.")
     app.out.print(f"The log:   {url}\n")

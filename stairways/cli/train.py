@@ -8,6 +8,7 @@ import click
 import structlog
 
 from stairways.cli.portable import enter, enter_recorded
+from stairways.cli.preconditions import check_surroundings, refuse_unheard_flags
 from stairways.cli.summary import print_summary
 from stairways.errors import StairwaysError
 
@@ -88,18 +89,21 @@ def command(  # noqa: PLR0917 - click passes by name
     newest is unfinished and has the same bars and settings. Interrupt it at any time; nothing
     that was committed is lost or trained twice.
     """
-    for name, value in (("run.model", model), ("run.seed", seed)):
-        if value is not None:
-            app.flags.give(name, value, f"--{name.partition('.')[2]}")
-    if portable is not None:
-        app.flags.give("run.portable", str(portable).lower(), "--portable")
-    if bars or data:
-        enter(portable=app.settings.run.portable)
-    declared = {"adjustment": adjustment, "timezone": timezone, "first": first, "last": last}
     if bars and data:
         raise click.UsageError("Give --bars or --data, not both.")
     if warm_start and not (bars or data):
         raise click.UsageError("--warm-start begins a run: give --bars or --data as well.")
+    for name, value in (("run.model", model), ("run.seed", seed)):
+        if value is not None:
+            app.flags.give(name, value, f"--{name.partition('.')[2]}")
+    if portable is not None:
+        flag = "--portable" if portable else "--no-portable"
+        app.flags.give("run.portable", str(portable).lower(), flag)
+    _refuse_unheard(app, bars, data)
+    if bars or data:
+        enter(portable=app.settings.run.portable)
+    check_surroundings(app)
+    declared = {"adjustment": adjustment, "timezone": timezone, "first": first, "last": last}
     if bars:
         job, store = _new_job(app, bars, symbols, declared, warm_start)
     elif data:
@@ -111,6 +115,17 @@ def command(  # noqa: PLR0917 - click passes by name
     finally:
         store.close()
     print_summary(app, job.run, summary, as_json=as_json)
+
+
+def _refuse_unheard(app: "App", bars: Sequence[str], data: str | None) -> None:
+    """Refuse flags that nothing would come of with these bars, or with no bars."""
+    ctx = click.get_current_context()
+    if data:
+        reason = "registered bars are taken as they are; give --bars to read files"
+        refuse_unheard_flags(app, ctx, reason, recorded=False)
+    elif not bars:
+        reason = "without --bars and --data a recorded run goes on with its own bars and settings"
+        refuse_unheard_flags(app, ctx, reason, recorded=True)
 
 
 def train(app: "App", job: "Job") -> "RunSummary":

@@ -74,6 +74,19 @@ def not_a_number(folder: Path) -> list[Path]:
     return pair(folder, close="NaN")
 
 
+def twice(folder: Path) -> list[Path]:
+    first, second = pair(folder)
+    return [first, second, folder / "." / first.name]
+
+
+def a_folder(folder: Path) -> list[Path]:
+    return [pair(folder)[0], folder]
+
+
+def a_device(folder: Path) -> list[Path]:
+    return [pair(folder)[0], Path("/dev/null")]
+
+
 Files = Callable[[Path], list[Path]]
 
 
@@ -95,6 +108,20 @@ def train(folder: Path, files: Sequence[Path], *arguments: str) -> Result:
         (empty, [], "BBB.csv"),
         (short, [], "bars"),
         (apart, [], "common"),
+        (twice, [], "AAA.csv is named 2 times"),
+        (a_folder, [], "this is a folder"),
+        (a_device, [], "this is a device or a pipe"),
+        (pair, ["--database-url", "sqlite://"], "a log in memory"),
+        (pair, ["--database-url", "sqlite:///:memory:"], "a log in memory"),
+        (missing, ["--database-url", "mysql://host/log"], "not in mysql://"),
+        (missing, ["--database-url", "nonsense"], "is no database URL"),
+        (missing, ["--set", "ppo.lanes=7"], "ppo"),
+        ((lambda _: []), ["--seed", "99"], "--seed would change nothing"),
+        ((lambda _: []), ["--model", "other"], "--model would change nothing"),
+        ((lambda _: []), ["--no-portable"], "--no-portable would change nothing"),
+        ((lambda _: []), ["--set", "ppo.epochs=3"], "--set ppo.epochs=3 would change nothing"),
+        ((lambda _: []), ["--adjustment", "splits"], "--adjustment would change nothing"),
+        ((lambda _: []), ["--data", "pair", "--symbol", "AAA"], "--symbol would change nothing"),
         (negative, [], "BBB.csv"),
         (not_a_number, [], "BBB.csv"),
         (pair, ["--set", "stairway.atempts=1"], "did you mean stairway.attempts?"),
@@ -171,3 +198,50 @@ def test_a_log_without_an_unfinished_run_asks_for_bars(tmp_path: Path) -> None:
 
     assert (result.exit_code, result.stdout) == (2, "")
     assert "give --bars FILE" in result.stderr
+
+
+def test_the_demo_refuses_a_url_that_its_folder_would_override(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/other.db"
+
+    result = CliRunner().invoke(
+        cli.main, ["demo", "--database-url", url, "--folder", str(tmp_path / "demo")]
+    )
+    structlog.reset_defaults()
+
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "the demo keeps its log in --folder" in result.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_named_like_the_settings_file_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "stairways.toml").mkdir()
+
+    result = train(tmp_path, pair(tmp_path))
+
+    assert result.exit_code == 2
+    assert (
+        result.stderr == "stairways: Settings file stairways.toml cannot be read: Is a directory.\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("variable", "said"),
+    [
+        ("STAIRWAYS_SEED", "did you mean STAIRWAYS_RUN__SEED?"),
+        ("STAIRWAYS_DATABASE", "did you mean STAIRWAYS_DATABASE_URL?"),
+        ("STAIRWAYS_RUN_SEED", "did you mean STAIRWAYS_RUN__SEED?"),
+        ("STAIRWAYS_XYZ", "settings are STAIRWAYS_SECTION__KEY."),
+    ],
+)
+def test_an_environment_variable_that_nobody_reads_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str, said: str
+) -> None:
+    monkeypatch.setenv(variable, "99")
+
+    result = train(tmp_path, pair(tmp_path))
+
+    assert result.exit_code == 2
+    assert result.stderr == f"stairways: There is no environment variable {variable}; {said}\n"

@@ -18,7 +18,7 @@ def print_summary(app: "App", run: str, summary: RunSummary, *, as_json: bool) -
         print_json({"run": run, **asdict(summary)})
         return
     print_rows(app.out, [asdict(cycle) for cycle in summary.cycles], CYCLES, "table")
-    app.out.print(f"\nRun {run}: {sentence(summary)}", soft_wrap=True)
+    app.out.print(f"\nRun {run}: {sentence(summary)}")
     if summary.simulated:
         app.out.print("The bars were simulated: this says nothing about any market.")
 
@@ -36,7 +36,7 @@ def sentence(summary: RunSummary) -> str:
     parts = (
         f"{len(promoted)} of {_counted(len(last), 'cycle')} promoted",
         f"{len(judged)} rejected by gates",
-        f"{len(given_up)} given up" if given_up else "",
+        f"{len(given_up)} for diverging in every attempt" if given_up else "",
         f"{_counted(len(diverged), 'attempt')} rolled back for divergence",
     )
     return f"{', '.join(filter(None, parts))}; {_steps(summary)}."

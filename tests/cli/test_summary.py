@@ -40,8 +40,8 @@ def test_the_sentence_counts_the_rows_above_it() -> None:
     said = sentence(RunSummary(cycles=cycles, steps=5000, rollbacks=4))
 
     assert said == (
-        "1 of 3 cycles promoted, 1 rejected by gates, 1 given up, 3 attempts rolled back for "
-        "divergence; 5,000 steps, 2,000 of them repeated."
+        "1 of 3 cycles promoted, 1 rejected by gates, 1 for diverging in every attempt, "
+        "3 attempts rolled back for divergence; 5,000 steps, 2,000 of them repeated."
     )
 
 

@@ -6,7 +6,7 @@ which may hold secrets.
 """
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Protocol
 
@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
+    ProgressColumn,
     TaskID,
     TextColumn,
     TimeElapsedColumn,
@@ -25,6 +26,10 @@ from rich.text import Text
 from structlog.typing import Processor
 
 TENTHS = 10
+WITH_NOTE, WITH_TIMES, WITHOUT_TIMES = 100, 60, 44
+"""Columns of a terminal that a bar's line needs with everything, without the note, and bare."""
+
+NARROWEST_BAR, WIDEST_BAR = 9, 40
 
 
 def make_console() -> Console:
@@ -41,7 +46,7 @@ def configure(console: Console, *, level: str, style: str) -> None:
     structlog.configure(
         processors=_json_processors() if as_json else _text_processors(console),
         wrapper_class=structlog.make_filtering_bound_logger(_number(level)),
-        logger_factory=lambda *_: _Lines(console),
+        logger_factory=lambda *_: _Lines(console, whole=as_json or not console.is_terminal),
         cache_logger_on_first_use=False,
     )
     logging.basicConfig(
@@ -64,16 +69,28 @@ def progress(console: Console, title: str, total: int) -> Iterator[Progress]:
     if not console.is_terminal:
         yield _ProgressLines(title, total)
         return
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[note]}"),
-    )
+    columns = bar_columns(console.width)
     with RichProgress(*columns, console=console, transient=True) as bar:
         yield _ProgressBar(bar, bar.add_task(title, total=total, note=""))
+
+
+def bar_columns(width: int) -> Sequence[ProgressColumn]:
+    """Return what a bar's line is made of: first the note goes, then the times, never the count."""
+    times = (TimeElapsedColumn(), TimeRemainingColumn()) if width >= WITH_TIMES else ()
+    notes = (TextColumn("{task.fields[note]}"),) if width >= WITH_NOTE else ()
+    taken = WITH_NOTE if notes else WITH_TIMES if times else WITHOUT_TIMES
+    bar = BarColumn(bar_width=min(WIDEST_BAR, max(0, width - taken) + NARROWEST_BAR))
+    return (TextColumn("{task.description}"), bar, MofNCompleteColumn(), *times, *notes)
+
+
+@contextmanager
+def waiting(console: Console, words: str) -> Iterator[None]:
+    """Say on a terminal what takes a while and cannot be counted; it goes away afterwards."""
+    if not console.is_terminal:
+        yield
+        return
+    with console.status(f"{words} …"):
+        yield
 
 
 class _ProgressBar:
@@ -103,13 +120,13 @@ class _ProgressLines:
 
 
 class _Lines:
-    """Where structlog's rendered lines go: each one whole, never wrapped, above a running bar."""
+    """Where structlog's rendered lines go, above a running bar: ``whole``, or broken at words."""
 
-    def __init__(self, console: Console) -> None:
-        self._console = console
+    def __init__(self, console: Console, *, whole: bool) -> None:
+        self._console, self._whole = console, whole
 
     def msg(self, message: str) -> None:
-        self._console.print(Text.from_ansi(message), soft_wrap=True)
+        self._console.print(Text.from_ansi(message), soft_wrap=self._whole)
 
     log = debug = info = warning = warn = error = critical = exception = fatal = msg
 

@@ -35,8 +35,12 @@ class Quiet:
     """A watcher that remembers verdicts, and may stop the run like a power cut."""
 
     verdicts: list[Verdict] = field(default_factory=list)
+    rollbacks: list[tuple[int, int, float]] = field(default_factory=list)
 
     def advanced(self, progress: Progress, cycle: Cycle) -> None: ...
+
+    def rolled_back(self, cycle: Cycle, attempt: int, divergence: float) -> None:
+        self.rollbacks.append((cycle.number, attempt, divergence))
 
     def judged(
         self, cycle: Cycle, divergence: float, result: e.EvaluationFinished | None, verdict: Verdict

@@ -11,6 +11,7 @@ from stairways.cli.portable import enter, enter_recorded
 from stairways.cli.preconditions import check_surroundings, refuse_unheard_flags
 from stairways.cli.summary import print_summary
 from stairways.errors import StairwaysError
+from stairways.logs import waiting
 
 if TYPE_CHECKING:
     from stairways.bootstrap import App
@@ -136,6 +137,7 @@ def train(app: "App", job: "Job") -> "RunSummary":
     plan = job.plan
     total = plan.programme.steps_per_cycle * len(plan.programme.cycles)
     with app.progress(f"run {job.run}", total) as bar:
+        bar.advance(0, "compiling the environment (first run only)")
         job.watcher.show(bar)  # type: ignore[attr-defined] # made below
         run_stairway(job)
     return summary_of(job.store, job.run)
@@ -162,6 +164,12 @@ class Watcher:
         if self._bar is not None:
             self._bar.advance(max(0, done - self._shown), note)
         self._shown = max(self._shown, done)
+
+    def rolled_back(self, cycle: "Cycle", attempt: int, divergence: float) -> None:
+        """Log that an attempt was rolled back."""
+        limit = self._plan.programme.divergence_limit
+        facts = {"cycle": cycle.name, "attempt": attempt, "limit": limit}
+        _LOG.warning("rolled back: diverged", **facts, divergence=round(divergence, 4))
 
     def judged(
         self,
@@ -195,7 +203,9 @@ def job_on(
 ) -> tuple["Job", "EventStore"]:
     """Return a run on bars that were just read, registered once they will do."""
     from stairways.service.data import register_bars  # noqa: PLC0415 - help must start in a blink
-    from stairways.service.run_stairway import check_job  # noqa: PLC0415 - as above
+
+    with waiting(app.console, "loading torch"):
+        from stairways.service.run_stairway import check_job  # noqa: PLC0415 - as above
 
     check_job(aligned.bars, app.plan())
     start = read_start(app, warm_start, len(aligned.bars.symbols))
@@ -221,7 +231,9 @@ def _job_on_registered(
         find_data,
         load_registered,
     )
-    from stairways.service.run_stairway import check_job  # noqa: PLC0415 - as above
+
+    with waiting(app.console, "loading torch"):
+        from stairways.service.run_stairway import check_job  # noqa: PLC0415 - as above
 
     store = app.open_log(make=False)
     try:
@@ -252,7 +264,8 @@ def _matching_job(
 
 
 def _job(app: "App", store: "EventStore", run: str, plan: "Plan", bars: "Bars") -> "Job":
-    from stairways.service.run_stairway import Job  # noqa: PLC0415 - help must start in a blink
+    with waiting(app.console, "loading torch"):
+        from stairways.service.run_stairway import Job  # noqa: PLC0415 - torch is slow to load
 
     return Job(
         run=run,

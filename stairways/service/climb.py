@@ -39,6 +39,10 @@ class Watcher(Protocol):
         """Take note that an update was made."""
         ...
 
+    def rolled_back(self, cycle: Cycle, attempt: int, divergence: float) -> None:
+        """Take note that an attempt diverged and that its parameters are back where they were."""
+        ...
+
     def judged(
         self, cycle: Cycle, divergence: float, result: e.EvaluationFinished | None, verdict: Verdict
     ) -> None:
@@ -250,7 +254,9 @@ class Climber:
                 reference=anchor.parameters,
             ),
         )
+        divergence = self.progress.divergence
         self.roll_back(cycle, attempt, "divergence", detected.last)
+        self.watcher.rolled_back(cycle, attempt, divergence)
 
     def finish_training(self, cycle: Cycle, attempt: int) -> None:
         """Record that an attempt has taken all its steps, unless that is recorded already."""

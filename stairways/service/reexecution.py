@@ -160,6 +160,8 @@ class _Advancing:
     def advanced(self, progress: Progress, cycle: Cycle) -> None:  # noqa: ARG002 - a watcher's face
         self.advance(self.events)
 
+    def rolled_back(self, *_: object) -> None: ...
+
     def judged(self, *_: object) -> None: ...
 
 

@@ -4,6 +4,7 @@ import logging
 import warnings
 from collections.abc import Iterator
 
+import click
 import pytest
 import structlog
 from rich.console import Console
@@ -22,8 +23,8 @@ def untouched() -> Iterator[None]:
     structlog.reset_defaults()
 
 
-def screen() -> Console:
-    return Console(file=io.StringIO(), force_terminal=True, width=100, highlight=False)
+def screen(width: int = 100) -> Console:
+    return Console(file=io.StringIO(), force_terminal=True, width=width, highlight=False)
 
 
 def pipe() -> Console:
@@ -137,3 +138,62 @@ def test_work_of_no_length_is_shown_too() -> None:
         bar.advance(0)
 
     assert said(console) == []
+
+
+@pytest.mark.parametrize(
+    ("width", "times", "note"),
+    [
+        (50, False, False),
+        (60, True, False),
+        (80, True, False),
+        (100, True, True),
+        (140, True, True),
+    ],
+)
+def test_where_there_is_little_room_bar_and_count_stay(
+    width: int, *, times: bool, note: bool
+) -> None:
+    console = screen(width)
+    logs.configure(console, level="info", style="auto")
+
+    with logs.progress(console, "run 20260101-aaaaaa", 48_000) as bar:
+        bar.advance(12_345, note="cycle_01_hold_75% attempt 1, holding 75%")
+
+    line = click.unstyle(said(console)[-1].rpartition("\x1b[1A")[0] or "\n".join(said(console)))
+    assert "12345/48000" in line
+    assert "━━━━━" in line
+    assert ("-:--:--" in line) == times
+    assert ("holding 75%" in line) == note
+    assert "…" not in line
+
+
+def test_on_a_terminal_a_line_breaks_between_words() -> None:
+    console = screen(60)
+    logs.configure(console, level="info", style="text")
+    words = [f"gate_{number}" for number in range(30)]
+
+    structlog.get_logger().info("rejected", failed=", ".join(words))
+
+    lines = said(console)
+    assert max(len(click.unstyle(line)) for line in lines) <= 60
+    assert all(any(word in line for line in lines) for word in words)
+
+
+def test_json_on_a_terminal_is_never_broken() -> None:
+    console = screen(60)
+    logs.configure(console, level="info", style="json")
+
+    structlog.get_logger().info("stored", what="x y " * 100)
+
+    (line,) = said(console)
+    assert json.loads(line)["what"] == "x y " * 100
+
+
+def test_waiting_is_told_on_a_terminal_only() -> None:
+    terminal, other = screen(), pipe()
+    for console in (terminal, other):
+        with logs.waiting(console, "loading torch"):
+            pass
+
+    assert "loading torch" in "".join(said(terminal))
+    assert said(other) == []

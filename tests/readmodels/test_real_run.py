@@ -37,6 +37,8 @@ class Follower:
     def advanced(self, progress: Progress, cycle: Cycle) -> None:
         self.seen.append(self.projector.catch_up())
 
+    def rolled_back(self, cycle: Cycle, attempt: int, divergence: float) -> None: ...
+
     def judged(
         self, cycle: Cycle, divergence: float, result: e.EvaluationFinished | None, verdict: Verdict
     ) -> None: ...

@@ -155,11 +155,13 @@ def test_divergence_rolls_back_to_the_promoted_state_and_halves_the_learning_rat
 
 
 def test_a_cycle_that_diverges_in_every_attempt_is_rejected(new_job: NewJob) -> None:
-    store = new_memory()
-    climb_all(new_job(store, stairway__divergence_limit="1e-9"))
+    store, watcher = new_memory(), Quiet()
+    climb_all(replace(new_job(store, stairway__divergence_limit="1e-9"), watcher=watcher))
     verdicts = [decoded(r) for r in store.read(types=["CycleVerdict"])]
     assert [v.promoted for v in verdicts] == [True, False, False]  # type: ignore[union-attr]
     assert verdicts[1].failed == ("divergence",)  # type: ignore[union-attr]
+    told = [(cycle, attempt) for cycle, attempt, far in watcher.rollbacks if far > 1e-9]
+    assert told == [(2, 1), (2, 2), (2, 3), (3, 1), (3, 2), (3, 3)]
     started = [decoded(r) for r in store.read(types=["CycleStarted"])]
     assert [(s.cycle, s.attempt) for s in started] == [  # type: ignore[union-attr]
         (1, 1), (2, 1), (2, 2), (2, 3), (3, 1), (3, 2), (3, 3),

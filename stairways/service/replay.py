@@ -31,7 +31,7 @@ from stairways.errors import NoSuchRunError
 from stairways.service.replay_parts import Outcome, Section, check_section, read_event
 from stairways.service.replay_setup import Setup, set_up
 from stairways.service.runs import find_run, run_stream
-from stairways.store.contract import Context, Encoded, EventStore, Record
+from stairways.store.contract import START, Context, Encoded, EventStore, Record
 
 LEDGER = "ledger"
 OPERATOR = StreamName("operator")
@@ -90,9 +90,12 @@ def replay_run(
     registered bars cannot be had. Nothing is written; see ``record_report``.
     """
     run = find_run(store, run)
-    size = store.head().size
     stream = run_stream(run)
-    records = store.read(stream=stream, until=Position(size))
+    claimed = store.version(stream)  # before the head is read, which it then cannot be ahead of
+    size = store.head().size
+    tally = _Tally()
+    read = store.read(stream=stream, until=Position(size))
+    records = _unbroken(read, store, Position(size), claimed, tally)
     first = next(records, None)
     if first is None or first.type != "RunStarted":
         raise NoSuchRunError(f"The log has no run {run}; `stairways audit runs` lists them.")
@@ -104,7 +107,7 @@ def replay_run(
         code_version=stairways.__version__,
         recorded_libraries=known,
         libraries=library_versions(),
-        levels=[_ledger(setup, records, threshold or Threshold(), watcher or _Nobody())],
+        levels=[_ledger(setup, records, threshold or Threshold(), tally, watcher or _Nobody())],
     )
 
 
@@ -137,10 +140,44 @@ def library_versions() -> Mapping[str, str]:
     return {"python": python_version(), **{name: version(name) for name in LIBRARIES}}
 
 
+def _unbroken(
+    records: Iterable[Record], store: EventStore, size: Position, claimed: int, tally: _Tally
+) -> Iterator[Record]:
+    """Yield a run's records up to ``size``, and note where some that should be there are not."""
+    due, last = 1, START
+    for record in records:
+        if record.version != due:
+            why = f"{record.version - due:,} events of the run before it are missing."
+            tally.add(
+                [_missing(record.position, record.type, "version", (due, record.version), why)]
+            )
+        due, last = record.version + 1, record.position
+        yield record
+    if next(store.read(after=Position(size - 1), until=size), None) is None:
+        last = max((one.position for one in store.read(after=last, until=size)), default=last)
+        why = f"the log should hold {size:,} events; those from here on are missing."
+        tally.add([_missing(Position(last + 1), "log", "size", (size, last), why)])
+    elif due <= claimed:
+        why = f"the run should hold {claimed:,} events; the last {claimed - due + 1:,} are missing."
+        tally.add([_missing(Position(last + 1), "log", "version", (claimed, due - 1), why)])
+
+
+def _missing(
+    position: Position, type_: str, name: str, due_and_found: tuple[int, int], why: str
+) -> Finding:
+    due, found = due_and_found
+    return Finding(
+        position=position, type=type_, field=name, expected=due, recorded=found, message=why
+    )
+
+
 def _ledger(
-    setup: Setup | Finding, records: Iterator[Record], threshold: Threshold, watcher: Watcher
+    setup: Setup | Finding,
+    records: Iterator[Record],
+    threshold: Threshold,
+    tally: _Tally,
+    watcher: Watcher,
 ) -> LevelReport:
-    tally = _Tally()
     tally.checked["RunStarted"] = 1
     if isinstance(setup, Finding):
         tally.add([setup])
@@ -163,7 +200,11 @@ def _compare(
 ) -> None:
     """Compare a run section by section."""
     steps = 0
+    unfinished: list[Finding] = []
     for section in _sections(records, tally, watcher):
+        unfinished += _unfinished(section)
+        if any(record.type == "RunFinished" for record in section.others):
+            tally.add(unfinished)
         outcome = check_section(section, setup, threshold, steps)
         steps = outcome.last_step
         tally.take(outcome)
@@ -188,6 +229,23 @@ def _sections(records: Iterator[Record], tally: _Tally, watcher: Watcher) -> Ite
             section.others.append(record)
     if section is not None:
         yield section
+
+
+def _unfinished(section: Section) -> list[Finding]:
+    """Return that an evaluation has no result, which no finished run leaves behind."""
+    opener, due = section.opener, "EvaluationFinished"
+    if opener.type != "EvaluationStarted" or any(one.type == due for one in section.others):
+        return []
+    return [
+        Finding(
+            position=opener.position,
+            type=opener.type,
+            field="type",
+            expected=due,
+            recorded=None,
+            message=f"the run finished, but this evaluation has no {due}.",
+        )
+    ]
 
 
 def _early(record: Record) -> list[Finding]:

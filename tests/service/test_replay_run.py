@@ -299,3 +299,19 @@ def test_a_run_whose_bars_are_gone_cannot_be_replayed(records: Sequence[Record])
 
     with pytest.raises(BlobMissingError):
         replay_run(store, "r1")
+
+
+def test_an_evaluation_without_a_result_is_a_finding_once_the_run_finished(
+    records: Sequence[Record],
+) -> None:
+    ended = [i for i, record in enumerate(records) if record.type == "EvaluationFinished"]
+    started = [record for record in records if record.type == "EvaluationStarted"]
+    store = new_store()
+    written(store, [record for i, record in enumerate(records) if i != ended[-1]])
+
+    [level] = replay_run(store, "r1").levels
+
+    assert level.first is not None
+    assert (level.found, level.first.expected) == (1, "EvaluationFinished")
+    assert level.first.position == started[-1].position
+    assert "this evaluation has no EvaluationFinished" in level.first.message

@@ -6,7 +6,7 @@ they would answer with whatever somebody wrote there.
 
 import heapq
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -77,6 +77,8 @@ def gates(store: SqlStore, run: str, cycle: int | None = None) -> list[Row]:
 
 def events(store: SqlStore, wanted: Filter) -> Iterator[Record]:
     """Yield the records that pass the filter, in the order of the log, at constant memory."""
+    if wanted.to is not None:
+        wanted = replace(wanted, to=Position(min(wanted.to, store.head().size)))
     found = _of_run(store, wanted, *_range(store, wanted)) if wanted.run else _of_log(store, wanted)
     return (record for record in found if _passes(record, wanted))
 

@@ -137,10 +137,12 @@ def newest_revision() -> str:
 def _parse(url: str) -> URL:
     try:
         return make_url(url)
-    except ArgumentError as error:
+    except (ArgumentError, ValueError):
+        given = url.partition("?")[0].rpartition("@")  # what stands before or after may be secret
         raise LogUnavailableError(
-            f"{url!r} is no database URL. Use sqlite:///file or postgresql://user@host/database."
-        ) from error
+            f"{'***@' if given[1] else ''}{given[2]} is no database URL. "
+            "Use sqlite:///file or postgresql://user@host/database."
+        ) from None
 
 
 def _revision(driver: Driver) -> str | None:
@@ -197,6 +199,11 @@ def _check_origin(driver: Driver, revision: str | None) -> None:
 def _refuse_foreign(driver: Driver) -> None:
     with driver.engine.connect() as connection:
         names = inspect(connection).get_table_names()
+    if {"events", "appends", "head"} <= set(names):
+        raise SchemaMismatchError(
+            f"The log {_name(driver)} does not say its schema: alembic_version is missing or "
+            f"empty, expected {newest_revision()}. Run `stairways verify` and find out why."
+        )
     if names:
         raise SchemaMismatchError(
             f"{_name(driver)} is not a Stairways log: it has tables of its own "

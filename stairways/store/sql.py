@@ -18,7 +18,7 @@ from stairways.core.values import NEW, Digest, Position, StreamName, Version
 from stairways.errors import LogUnavailableError
 from stairways.store.blobs import pack, unpack
 from stairways.store.contract import START, Appended, Context, Encoded, Head, Record
-from stairways.store.driver import Connection, Driver, Row
+from stairways.store.driver import Connection, Driver, EventRow, Row
 from stairways.store.pages import (
     EVENTS_A_PAGE,
     Page,
@@ -135,7 +135,13 @@ class SqlStore:
 
     def head(self) -> Head:
         """Return the size and root of the log as of now."""
-        [(size, root)] = self.rows("SELECT size, root FROM head WHERE id = 1", ())
+        rows = self.rows("SELECT size, root FROM head WHERE id = 1", ())
+        if not rows or not isinstance(rows[0][1], bytes):
+            raise LogUnavailableError(
+                "The log does not say how long it is: its head row is missing or damaged. "
+                "Run `stairways verify`."
+            )
+        [(size, root)] = rows
         return Head(size, Digest(root.hex()))
 
     def add_checkpoint(self, note: bytes) -> None:
@@ -277,5 +283,11 @@ class SqlStore:
         for append in page.appends:
             make = record_maker(append)
             while row is not None and row[0] <= append.last:
-                yield make(*row)
+                yield make(*(row if row[3] is not None else _without_payload(row)))
                 row = next(rows, None)
+
+
+def _without_payload(row: EventRow) -> EventRow:
+    """Return a row whose payload is gone as one with an empty payload, for readers to name."""
+    position, type_, schema, _, leaf = row
+    return position, type_, schema, b"", leaf

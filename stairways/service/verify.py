@@ -26,6 +26,7 @@ from stairways.service.verify_checkpoints import Sealed, check_sealed, stored_ch
 from stairways.service.verify_events import RANGE, Rehashed, rehash
 from stairways.service.verify_tree import RootCheck, TreeFold
 from stairways.store.contract import Context, Encoded, EventStore
+from stairways.store.opening import newest_revision
 from stairways.store.raw import Bounds, RawLog
 from stairways.store.seal import Checkpoint, PublicKey
 
@@ -96,6 +97,7 @@ def verify_log(
         findings.extend(
             Finding(None, f"trigger {name}", "present", "missing") for name in log.missing_guards()
         )
+        findings.extend(_wrong_schema(log))
         bounds = log.bounds()
         size = _size(bounds)
         fold = TreeFold(findings)
@@ -217,6 +219,14 @@ def _open_in_process(url: str) -> None:
 
 def _rehash_in_process(claims: Sequence[Claim], ends: Sequence[int]) -> Rehashed:
     return rehash(_logs[0], claims, ends)
+
+
+def _wrong_schema(log: RawLog) -> Iterator[Finding]:
+    """Yield that the log does not say its schema, or one that nobody here knows."""
+    newest, found = newest_revision(), log.revisions()
+    if len(found) != 1 or not isinstance(found[0], str) or found[0] > newest:
+        said = ", ".join(map(shown, found)) or "missing"
+        yield Finding(None, "alembic_version", newest, said)
 
 
 def _unused_streams(streams: Mapping[object, object], walk: AppendWalk) -> Iterator[Finding]:

@@ -97,6 +97,10 @@ class RawLog:
         )
         return Bounds(*rows[0])
 
+    def revisions(self) -> list[object]:
+        """Return what the database says about its schema: one revision, if all is well."""
+        return [revision for (revision,) in self.rows("SELECT version_num FROM alembic_version")]
+
     def streams(self) -> list[Row]:
         """Return id and name of every stream."""
         return self.rows("SELECT id, name FROM streams ORDER BY id")

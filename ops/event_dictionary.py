@@ -1,7 +1,7 @@
 """Write docs/events.md, the dictionary of every event, from the source of the events.
 
 Run it after changing an event: ``python -m ops.event_dictionary > docs/events.md``. A field's
-meaning is the comment behind it in ``core/events.py``; fields that mean the same everywhere
+meaning is the comment behind it in ``core``; fields that mean the same everywhere
 are explained once, here.
 """
 
@@ -18,8 +18,8 @@ from stairways.codec import SCHEMAS
 HEADER = """# Events
 
 Everything Stairways does is an event in the log; this is what each of them says. The text is
-made from `stairways/core/events.py` by `ops/event_dictionary.py`, and a test fails when it is
-not up to date.
+made from `stairways/core/events.py` and `audit_events.py` by `ops/event_dictionary.py`, and a test
+fails when it is not up to date.
 
 How values are written (canonical JSON, RFC 8785):
 

@@ -11,6 +11,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from stairways.core.audit_events import (
+    KeyRotated as KeyRotated,  # noqa: PLC0414 - all events can be named through this module
+)
+from stairways.core.audit_events import (
+    LogVerified as LogVerified,  # noqa: PLC0414 - as above
+)
+from stairways.core.audit_events import (
+    ReplayFinished as ReplayFinished,  # noqa: PLC0414 - as above
+)
 from stairways.core.values import Digest, Micros, Position, Shares
 
 
@@ -349,41 +358,6 @@ class GateOverridden:
     why: str
     promoted: bool
     verdict: Position
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReplayFinished:
-    """A replay compared the log with what it should say."""
-
-    run: str
-    level: str
-    checked: int
-    findings: int
-    first_position: Position | None
-    first_field: str
-    recorded_profit: Micros
-    replayed_profit: Micros
-    libraries: Mapping[str, str]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LogVerified:
-    """The log was rehashed from its first record to ``size``."""
-
-    size: int
-    root: Digest
-    findings: int
-    first_position: Position | None
-    first_field: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KeyRotated:
-    """From here on checkpoints of the log are signed with ``key``."""
-
-    key: str  # public, as the C2SP signed-note format writes it
-    previous: str | None  # None for the first key of the log
-    reason: str
 
 
 Event = (

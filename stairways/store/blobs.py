@@ -53,6 +53,8 @@ def content_of(size: object, encoding: object, content: object) -> bytes | None:
     if encoding != "zstd":
         return None
     try:
+        if zstandard.frame_content_size(content) not in (-1, size):
+            return None  # a damaged frame may claim more than any memory holds
         plain = zstandard.ZstdDecompressor().decompress(content, max_output_size=size)
     except zstandard.ZstdError:
         return None

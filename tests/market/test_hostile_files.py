@@ -179,9 +179,13 @@ def test_symbols_that_are_no_symbols_are_refused(symbol: str, write: WriteFile) 
         read_file(path)
 
 
-def test_a_missing_file_and_a_folder_are_refused(tmp_path: Path) -> None:
-    for path in (tmp_path / "absent.csv", tmp_path):
-        with pytest.raises(BarsRefusedError, match="there is no such file"):
+def test_what_is_no_file_is_refused_as_what_it_is(tmp_path: Path) -> None:
+    for path, said in (
+        (tmp_path / "absent.csv", "there is no such file"),
+        (tmp_path, "this is a folder"),
+        (Path("/dev/null"), "this is a device or a pipe"),
+    ):
+        with pytest.raises(BarsRefusedError, match=said):
             read_file(path)
 
 

@@ -59,7 +59,6 @@ SCHEMAS: dict[type, tuple[str, int]] = {
 CLASSES: dict[str, type] = {name: event for event, (name, _) in SCHEMAS.items()}
 
 
-
 def _nobody_ordered(fields: dict[str, Json]) -> dict[str, Json]:
     """Bring ModelRolledBack from version 1 to 2: before, no operator could order one."""
     return {**fields, "by": "", "base_margin": "0.0", "margin_spread": "0.0", "profit": "0.0"}

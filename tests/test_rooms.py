@@ -35,8 +35,9 @@ ROOMS = (
 """A module may import what stands above its room, and its own room."""
 
 OUTSIDE = {
-    "asyncio", "importlib", "io", "logging", "multiprocessing", "os", "pathlib", "random", "secrets",
-    "shutil", "socket", "sqlite3", "subprocess", "sys", "tempfile", "threading", "time", "urllib", "uuid",
+    "asyncio", "importlib", "io", "logging", "multiprocessing", "os", "pathlib", "random",
+    "secrets", "shutil", "socket", "sqlite3", "subprocess", "sys", "tempfile", "threading",
+    "time", "urllib", "uuid",
     "alembic", "click", "gymnasium", "pandas", "polars", "psycopg", "rich", "sqlalchemy",
     "stable_baselines3", "structlog", "torch",
 }  # fmt: skip

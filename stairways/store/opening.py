@@ -19,7 +19,7 @@ from stairways.store.driver import Driver
 from stairways.store.memory import MemoryStore
 from stairways.store.postgres import postgres_driver
 from stairways.store.sql import SqlStore
-from stairways.store.sqlite import sqlite_driver
+from stairways.store.sqlite import file_of, sqlite_driver
 from stairways.store.tables import APPEND_ONLY
 
 Clock = Callable[[], datetime]
@@ -254,4 +254,7 @@ def _migrate(driver: Driver) -> None:
 
 
 def _name(driver: Driver) -> str:
-    return driver.engine.url.render_as_string(hide_password=True)
+    url = driver.engine.url
+    if driver.name == "sqlite":
+        return f"sqlite:///{file_of(url)}"
+    return url.render_as_string(hide_password=True)

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, cast
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from sqlalchemy import URL, Engine, create_engine, event
 
@@ -68,6 +68,14 @@ def _reading_engine(url: URL, patience: float) -> Engine:
     return create_engine(reading, connect_args={"timeout": patience, "isolation_level": None})
 
 
+def file_of(url: URL) -> str:
+    """Return the file of a SQLite URL, also of one that only reads."""
+    name = url.database or ""
+    if not name.startswith("file:"):
+        return name
+    return unquote(name.removeprefix("file:").partition("?")[0])
+
+
 def _begin(connection: Connection) -> None:
     connection.execute("BEGIN IMMEDIATE")
 
@@ -77,7 +85,7 @@ def _insert_events(connection: Connection, rows: Iterable[EventRow]) -> None:
 
 
 def _explain(error: Exception, engine: Engine, patience: float) -> StairwaysError:
-    file = engine.url.database
+    file = file_of(engine.url)
     if getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return LogBusyError(
             f"Another process has been writing to {file} for {patience:g} seconds. SQLite takes "

@@ -130,7 +130,7 @@ def test_a_file_that_is_refused_keeps_every_byte(
 
     for file in (foreign, newer):
         for use in (open_store, upgrade):
-            with pytest.raises(SchemaMismatchError):
+            with pytest.raises(SchemaMismatchError, match=f"sqlite:///{file} "):
                 use(f"sqlite:///{file}")
 
     after = [hashlib.sha256(file.read_bytes()).digest() for file in (foreign, newer)]

@@ -1,5 +1,6 @@
 """The main job: start a run, or go on with one, and climb until every cycle has a verdict."""
 
+import gc
 import heapq
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -253,6 +254,7 @@ def _of_model(job: Job, after: Position, until: Position | None) -> list[Record]
 
 
 def _climber(job: Job, tape: Tape, windows: Windows, journal: Journal) -> Climber:
+    _spare_the_collector()
     torch.set_num_threads(1)  # other numbers give other bits, and wait for each other
     torch.use_deterministic_algorithms(mode=True)
     plan, count = job.plan, len(job.bars.symbols)
@@ -271,6 +273,13 @@ def _climber(job: Job, tape: Tape, windows: Windows, journal: Journal) -> Climbe
         learner=Learner(model, plan.ppo, *generators),
         lanes=make_lanes(plan, tape, windows, 0),
     )
+
+
+def _spare_the_collector() -> None:
+    """Keep the garbage collector from walking all of torch and numba while a run writes."""
+    gc.unfreeze()
+    gc.collect()
+    gc.freeze()
 
 
 def _feature_state(seen: Features, regime: Float64) -> State:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
 from stairways.core.controller import ControllerRules
@@ -101,7 +101,10 @@ def test_lanes_and_the_fold_of_plain_values_agree_in_every_bit(
     env.set_target(case.target)
     actions = actions_for(case.symbols, 80, case.lanes, case.seed)
     for chosen in actions:
-        env.step(chosen)
+        try:
+            env.step(chosen)
+        except BarsRefusedError:  # wild prices outgrew 2**53 micros: refused, as promised
+            reject()
 
     steps, orders = env.trace
     rows = told_again(

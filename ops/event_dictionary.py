@@ -18,8 +18,8 @@ from stairways.codec import SCHEMAS
 HEADER = """# Events
 
 Everything Stairways does is an event in the log; this is what each of them says. The text is
-made from `stairways/core/events.py` and `audit_events.py` by `ops/event_dictionary.py`, and a test
-fails when it is not up to date.
+made from `stairways/core/events/` by `ops/event_dictionary.py`, and a test fails when it is not
+up to date.
 
 How values are written (canonical JSON, RFC 8785):
 

@@ -39,7 +39,7 @@ def test_every_command_is_in_the_documentation(command: str) -> None:
 def test_every_field_of_an_event_is_explained(event: type) -> None:
     unexplained = [field.name for field in fields_of(event) if not field.meaning]
 
-    assert unexplained == [], "comment the field in core/events.py"
+    assert unexplained == [], "comment the field in core/events/"
 
 
 def test_the_dictionary_of_events_is_up_to_date() -> None:

@@ -1,7 +1,4 @@
-"""Events about the log itself: it was replayed, verified, or is signed with another key.
-
-They are part of the union ``Event`` and are named through ``core.events`` as all others are.
-"""
+"""Events about the log itself: it was replayed, verified, or is signed with another key."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

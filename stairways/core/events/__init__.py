@@ -1,0 +1,96 @@
+"""Every event, and their union ``Event``.
+
+An event says in the past tense what happened, in values a reader in five years still
+understands. It knows no clock, no identifier and no hash: those belong to the record
+around it. Money is whole micros, times are UTC, other real numbers are floats that the
+codec writes so that they read back bit for bit. Tuples by symbol follow the order of
+``DataRegistered.symbols``.
+"""
+
+from stairways.core.events.auditing import (
+    KeyRotated,
+    LogVerified,
+    ReplayFinished,
+)
+from stairways.core.events.data import (
+    DataFindingRaised,
+    DataRegistered,
+)
+from stairways.core.events.judging import (
+    CycleVerdict,
+    EvaluationFinished,
+    EvaluationStarted,
+    EvaluationStepTaken,
+    GateDecided,
+    GateOverridden,
+    ModelPromoted,
+    ModelRolledBack,
+)
+from stairways.core.events.training import (
+    BalanceAsserted,
+    ControllerUpdated,
+    CycleFinished,
+    CycleStarted,
+    DivergenceDetected,
+    PolicyUpdated,
+    RunFailed,
+    RunFinished,
+    RunResumed,
+    RunStarted,
+    StepTaken,
+)
+
+__all__ = [
+    "BalanceAsserted",
+    "ControllerUpdated",
+    "CycleFinished",
+    "CycleStarted",
+    "CycleVerdict",
+    "DataFindingRaised",
+    "DataRegistered",
+    "DivergenceDetected",
+    "EvaluationFinished",
+    "EvaluationStarted",
+    "EvaluationStepTaken",
+    "Event",
+    "GateDecided",
+    "GateOverridden",
+    "KeyRotated",
+    "LogVerified",
+    "ModelPromoted",
+    "ModelRolledBack",
+    "PolicyUpdated",
+    "ReplayFinished",
+    "RunFailed",
+    "RunFinished",
+    "RunResumed",
+    "RunStarted",
+    "StepTaken",
+]
+
+Event = (
+    DataRegistered
+    | DataFindingRaised
+    | RunStarted
+    | RunResumed
+    | RunFinished
+    | RunFailed
+    | CycleStarted
+    | CycleFinished
+    | StepTaken
+    | ControllerUpdated
+    | BalanceAsserted
+    | PolicyUpdated
+    | DivergenceDetected
+    | ModelRolledBack
+    | EvaluationStarted
+    | EvaluationStepTaken
+    | EvaluationFinished
+    | GateDecided
+    | CycleVerdict
+    | ModelPromoted
+    | GateOverridden
+    | ReplayFinished
+    | LogVerified
+    | KeyRotated
+)

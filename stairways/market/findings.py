@@ -14,7 +14,9 @@ REFUSED = {
 }
 """The kinds that make accounting wrong, and what can be done about each."""
 
-NOTES = frozenset({"date order", "continued", "vendor adjustment", "split applied", "simulated"})
+NOTES = frozenset(
+    {"date order", "continued", "placeholder", "vendor adjustment", "split applied", "simulated"}
+)
 """The kinds that say what was done or declared; bars with only these are clean."""
 
 

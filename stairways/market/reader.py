@@ -38,7 +38,8 @@ class Reading:
     of a Parquet file from 1), ``time`` (nanoseconds UTC, or midnight UTC of the date),
     ``open``, ``high``, ``low``, ``close``, ``volume`` and ``adjusted`` (real, null where
     the file says nothing). ``stamps`` says whether the times are ``dates`` or ``instants``.
-    ``dates`` says how the order of day and month was settled where that mattered.
+    ``dates`` says how the order of day and month was settled where that mattered. ``notes``
+    are kind and detail of what the source says of its own rows.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Reading:
     has_volume: bool
     has_adjusted: bool
     bars: Mapping[str, pl.DataFrame]
+    notes: tuple[tuple[str, str], ...] = ()
 
     @property
     def rows(self) -> int:

@@ -184,7 +184,7 @@ def _prepared(symbol: str, reading: Reading, basis: Basis, options: Options) -> 
 
 def _about_file(symbol: str, reading: Reading, basis: Basis, *, daily: bool) -> list[Finding]:
     """Return what concerns the file as a whole."""
-    found = []
+    found = list(reading.notes)
     if _perhaps_adjusted(reading, basis) and daily:
         detail = (
             "yfinance of 2024 and later adjusts for dividends unless told not to, and writes no "

@@ -2,6 +2,10 @@
 
 Prices and volume in an answer are adjusted for splits up to the day of asking; the adjusted
 close is adjusted for dividends too. Both change with every later split and dividend.
+
+While a session is open, and for some minutes after it, the answer ends with a row for the
+day so far, stamped with the time of the last trade; the row stamped with the opening of that
+day may then be there without a close. Neither is a daily bar before the session is over.
 """
 
 import json
@@ -41,7 +45,8 @@ def read_answer(content: bytes, symbol: str) -> Reading:
     if len(content) > LARGEST_ANSWER:
         raise BarsRefusedError(f"{name}: the answer is larger than {LARGEST_ANSWER:,} bytes.")
     try:
-        table = _table(_result(name, json.loads(content)))
+        result = _result(name, json.loads(content))
+        table, notes = _finished(_table(result), result["meta"])
     except (ValueError, KeyError, TypeError, IndexError, RecursionError) as error:
         raise BarsRefusedError(f"{name}: this is no chart answer ({error}).") from error
     except pl.exceptions.PolarsError as error:
@@ -57,6 +62,7 @@ def read_answer(content: bytes, symbol: str) -> Reading:
         has_volume=True,
         has_adjusted=True,
         bars={symbol: table},
+        notes=notes,
     )
 
 
@@ -79,12 +85,38 @@ def _table(result: dict[str, Any]) -> pl.DataFrame:
     table = pl.DataFrame(
         [
             pl.int_range(1, len(stamps) + 1, dtype=pl.UInt32, eager=True).alias("row"),
+            stamps.alias("stamp"),
             local.dt.date().cast(pl.Datetime("ns")).dt.timestamp("ns").alias("time"),
             *columns,
             pl.Series("adjusted", quote["adjusted"], dtype=pl.Float64, strict=False),
         ]
     )
-    return table.select("row", "time", *VALUES)
+    return table.select("row", "stamp", "time", *VALUES)
+
+
+def _finished(
+    table: pl.DataFrame, meta: dict[str, Any]
+) -> tuple[pl.DataFrame, tuple[tuple[str, str], ...]]:
+    """Return the rows of sessions that are over, and what was left out."""
+    replaced = pl.col("close").is_null() & (pl.col("time") == pl.col("time").shift(-1))
+    opened = _still_open(meta)
+    running = pl.lit(value=False) if opened is None else pl.col("stamp") >= opened
+    told = (
+        ("placeholder", "a row without a close, written again below, was left out", replaced),
+        ("unfinished session", "the session was not over when Yahoo answered; left out", running),
+    )
+    notes = tuple((kind, why) for kind, why, rows in told if table.select(rows.any()).item())
+    return table.filter(~replaced.fill_null(value=False) & ~running).drop("stamp"), notes
+
+
+def _still_open(meta: dict[str, Any]) -> int | None:
+    """Return when the session opened that was under way at the time of the answer, if one was."""
+    session = meta.get("currentTradingPeriod", {}).get("regular", {})
+    opened, closes = session.get("start"), session.get("end")
+    last_trade = meta.get("regularMarketTime")
+    if None in (opened, closes, last_trade) or not opened <= last_trade < closes:
+        return None
+    return int(opened)
 
 
 def _seconds(date: str) -> int:

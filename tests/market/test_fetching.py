@@ -88,6 +88,44 @@ def test_a_vendor_rewriting_history_is_seen_in_both_digests() -> None:
     assert store.get_blob(digest_of(old)) == old
 
 
+def asked_at(last_trade: int) -> bytes:
+    """An answer to a question of 12 March: that day's opening, and its last trade at some time."""
+    rows: dict[str, list[object]] = {
+        "open": [10.0, 11.0, 12.0, 12.0],
+        "high": [12.0, 13.0, 14.0, 14.0],
+        "low": [9.0, 10.0, 11.0, 11.0],
+        "close": [11.0, 12.0, None, 13.5],
+        "volume": [100, 200, 300, 300],
+    }
+    whole = json.loads(answer("NVDA", **rows))
+    result = whole["chart"]["result"][0]
+    result["timestamp"] = [*STAMPS, last_trade]
+    result["indicators"]["adjclose"][0]["adjclose"] = rows["close"]
+    result["meta"] |= {
+        "regularMarketTime": last_trade,
+        "currentTradingPeriod": {"regular": {"start": STAMPS[2], "end": STAMPS[2] + 23_400}},
+    }
+    return json.dumps(whole).encode()
+
+
+@pytest.mark.parametrize(
+    ("seconds", "closes", "kinds"),
+    [
+        (7_200, [11_000_000, 12_000_000], {"placeholder", "unfinished session"}),
+        (23_401, [11_000_000, 12_000_000, 13_500_000], {"placeholder"}),
+    ],
+)
+def test_the_day_of_an_open_session_is_no_bar_and_that_of_a_closed_one_is(
+    seconds: int, closes: list[int], kinds: set[str]
+) -> None:
+    aligned = fetch_yahoo(
+        MemoryStore(lambda: NOW), ("NVDA",), ("2024-03-08", "2024-03-12"),
+        Basis(adjustment="splits"), answer=Recorded({"NVDA": asked_at(STAMPS[2] + seconds)}),
+    )  # fmt: skip
+    assert aligned.bars.close[:, 0].tolist() == closes
+    assert {finding.kind for finding in aligned.findings} == kinds
+
+
 @pytest.mark.parametrize(
     ("content", "reason"),
     [

@@ -63,6 +63,10 @@ class Declared:
             splits=tuple(split_of(text) for text in self.values["splits"]),
         )
 
+    def assuming(self, adjustment: str) -> "Declared":
+        """Return the same with ``adjustment`` where none was given."""
+        return Declared({**self.values, "adjustment": self.values["adjustment"] or adjustment})
+
     def load(self, files: tuple[str, ...]) -> "Aligned":
         """Return the aligned bars of ``files``; asks for the adjustment if it is missing."""
         from stairways.errors import BarsRefusedError  # noqa: PLC0415 - as above
@@ -80,7 +84,7 @@ def declarations(command: Command) -> Command:
 
     @functools.wraps(command)
     def collected(*args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - click's own values
-        declared = Declared({name: kwargs.pop(name) for name in _NAMES})
+        declared = Declared({name: kwargs.pop(name) for name in DECLARATIONS})
         command(*args, declared=declared, **kwargs)
 
     for option in reversed(_OPTIONS):
@@ -142,7 +146,7 @@ _OPTIONS = (
     click.option("--from", "first", metavar="DATE", help="First session to use."),
     click.option("--until", "last", metavar="DATE", help="Last session to use."),
 )
-_NAMES = (
+DECLARATIONS = (
     "symbols",
     "adjustment",
     "splits",
@@ -156,3 +160,4 @@ _NAMES = (
     "first",
     "last",
 )
+"""The names of these options as parameters of a command."""

@@ -5,13 +5,11 @@ from typing import TYPE_CHECKING
 import click
 from click.core import ParameterSource
 
+from stairways.cli.data_options import DECLARATIONS
 from stairways.errors import LogUnavailableError, SettingsError
 
 if TYPE_CHECKING:
     from stairways.bootstrap import App
-
-OF_FILES = ("symbols", "adjustment", "timezone", "first", "last")
-"""Parameters of a command that say how files of bars are to be read."""
 
 
 def check_surroundings(app: "App") -> None:
@@ -36,7 +34,7 @@ def refuse_unheard_flags(app: "App", ctx: click.Context, reason: str, *, recorde
     Those are the ones about files of bars, and where everything is ``recorded`` also those that
     set anything else than where the log is and how the program talks.
     """
-    unheard = [name for name in OF_FILES if _is_given(ctx, name)]
+    unheard = [name for name in DECLARATIONS if _is_given(ctx, name)]
     flags = [next(o.opts[0] for o in ctx.command.params if o.name == name) for name in unheard]
     if recorded:
         flags += [one.origin for one in app.flags.given if not one.name.startswith("log.")]

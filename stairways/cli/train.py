@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import structlog
 
+from stairways.cli.data_options import Declared, declarations
 from stairways.cli.portable import enter, enter_recorded
 from stairways.cli.preconditions import check_surroundings, refuse_unheard_flags
 from stairways.cli.summary import print_summary
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
 
 _LOG = structlog.get_logger("train")
 
+ASSUMED = "splits"
+"""What prices are adjusted for where nobody says; a line on stderr tells."""
+
 
 @click.command()
 @click.option(
@@ -40,19 +44,7 @@ _LOG = structlog.get_logger("train")
     help="A file of bars; once for each file. Several files of one symbol continue each other.",
 )
 @click.option("--data", metavar="NAME", help="Registered bars, by name or digest, instead.")
-@click.option(
-    "--symbol", "symbols", multiple=True, help="Take only this symbol, in this order; repeatable."
-)
-@click.option(
-    "--adjustment",
-    type=click.Choice(["raw", "splits", "splits+dividends"]),
-    default="splits",
-    show_default=True,
-    help="What the prices in the files are adjusted for.",
-)
-@click.option("--timezone", metavar="ZONE", help="Of time stamps without an offset.")
-@click.option("--from", "first", metavar="DATE", help="First session to use.")
-@click.option("--until", "last", metavar="DATE", help="Last session to use.")
+@declarations
 @click.option("--model", metavar="NAME", help="Name of the model [default: default].")
 @click.option("--seed", metavar="N", help="Seed of all chance in the run [default: 0].")
 @click.option(
@@ -73,22 +65,20 @@ def command(  # noqa: PLR0917 - click passes by name
     app: "App",
     bars: Sequence[str],
     data: str | None,
-    symbols: Sequence[str],
-    adjustment: str,
-    timezone: str | None,
-    first: str | None,
-    last: str | None,
     model: str | None,
     seed: str | None,
     portable: bool | None,  # noqa: FBT001 - as below
     warm_start: str | None,
     as_json: bool,  # noqa: FBT001 - a flag of the command line
+    *,
+    declared: Declared,
 ) -> None:
     """Train the stairway on bars, recording every step, and judge each cycle.
 
-    Without --bars and --data it goes on with the newest unfinished run; with them too, if the
-    newest is unfinished and has the same bars and settings. Interrupt it at any time; nothing
-    that was committed is lost or trained twice.
+    The options about files are those of `stairways data import`; prices count as adjusted for
+    splits unless --adjustment says otherwise. Without --bars and --data it goes on with the
+    newest unfinished run; with them too, if the newest is unfinished and has the same bars and
+    settings. Interrupt it at any time; nothing that was committed is lost or trained twice.
     """
     if bars and data:
         raise click.UsageError("Give --bars or --data, not both.")
@@ -104,9 +94,8 @@ def command(  # noqa: PLR0917 - click passes by name
     if bars or data:
         enter(portable=app.settings.run.portable)
     check_surroundings(app)
-    declared = {"adjustment": adjustment, "timezone": timezone, "first": first, "last": last}
     if bars:
-        job, store = _new_job(app, bars, symbols, declared, warm_start)
+        job, store = _new_job(app, tuple(bars), declared, warm_start)
     elif data:
         job, store = _job_on_registered(app, data, warm_start)
     else:
@@ -186,16 +175,13 @@ class Watcher:
 
 
 def _new_job(
-    app: "App",
-    bars: Sequence[str],
-    symbols: Sequence[str],
-    declared: dict[str, Any],
-    warm_start: str | None,
+    app: "App", bars: tuple[str, ...], declared: Declared, warm_start: str | None
 ) -> tuple["Job", "EventStore"]:
     """Read and check the bars before anything is written, then register them."""
-    from stairways.market.loading import load_bars  # noqa: PLC0415 - help must start in a blink
-
-    return job_on(app, load_bars(bars, symbols=symbols, **declared), warm_start)
+    new = job_on(app, declared.assuming(ASSUMED).load(bars), warm_start)
+    if declared.values["adjustment"] is None:
+        _LOG.info(f"prices were taken as adjusted for {ASSUMED}; --adjustment says otherwise")
+    return new
 
 
 def job_on(

@@ -137,6 +137,9 @@ def train(folder: Path, files: Sequence[Path], *arguments: str) -> Result:
         (pair, ["--model", "../etc"], "model"),
         (pair, ["--symbol", "CCC"], "CCC"),
         (pair, ["--from", "yesterday"], "yesterday"),
+        (pair, ["--split", "AAA:2020-01-06:10"], "10"),
+        (pair, ["--calendar", "NOWHERE"], "NOWHERE"),
+        ((lambda _: []), ["--split", "AAA:2020-01-06:10/1"], "--split would change nothing"),
         (pair, ["--config", "nowhere.toml"], "nowhere.toml"),
     ],
 )

@@ -53,6 +53,7 @@ SCHEMAS: dict[type, tuple[str, int]] = {
     events.ReplayFinished: ("ReplayFinished", 1),
     events.LogVerified: ("LogVerified", 1),
     events.KeyRotated: ("KeyRotated", 1),
+    events.AlertPushFailed: ("AlertPushFailed", 1),
 }
 """The stored name and newest schema version of every event."""
 

@@ -160,6 +160,7 @@ def evolve_model(state: ModelState, event: e.Event) -> ModelState:
             | e.ReplayFinished()
             | e.LogVerified()
             | e.KeyRotated()
+            | e.AlertPushFailed()
         ):
             return state
         case _:
@@ -214,6 +215,7 @@ def evolve_run(state: RunSummary, event: e.Event) -> RunSummary:  # noqa: PLR091
             | e.ReplayFinished()
             | e.LogVerified()
             | e.KeyRotated()
+            | e.AlertPushFailed()
         ):
             return state
         case _:

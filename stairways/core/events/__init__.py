@@ -26,6 +26,9 @@ from stairways.core.events.judging import (
     ModelPromoted,
     ModelRolledBack,
 )
+from stairways.core.events.operating import (
+    AlertPushFailed,
+)
 from stairways.core.events.training import (
     BalanceAsserted,
     ControllerUpdated,
@@ -41,6 +44,7 @@ from stairways.core.events.training import (
 )
 
 __all__ = [
+    "AlertPushFailed",
     "BalanceAsserted",
     "ControllerUpdated",
     "CycleFinished",
@@ -93,4 +97,5 @@ Event = (
     | ReplayFinished
     | LogVerified
     | KeyRotated
+    | AlertPushFailed
 )

@@ -15,7 +15,7 @@ from stairways.core.divergence import relative_distance
 from stairways.core.gate import Verdict
 from stairways.core.progress import Progress, evolve
 from stairways.core.stairway import Cycle, Windows
-from stairways.core.values import Digest, Position, StreamName
+from stairways.core.values import Digest, Position, StreamName, digest_of
 from stairways.env.lanes import Lanes
 from stairways.env.tape import Tape
 from stairways.errors import TrainingFailedError
@@ -68,6 +68,7 @@ class Climber:
     reference: Float32 | None = None  # parameters that divergence is measured from
     last_update: Position = START
     latest: Position = START  # the last event this run wrote
+    kept: list[bytes] = field(default_factory=list)  # blobs of the next event to be noted
 
     @property
     def run_stream(self) -> StreamName:
@@ -80,16 +81,17 @@ class Climber:
         return StreamName(f"model-{self.plan.model}")
 
     def note(self, stream: StreamName, *events: e.Event) -> Appended:
-        """Append events and take them into the progress."""
-        appended = self.journal.write(stream, *events)
+        """Append events, with the blobs kept for them, and take them into the progress."""
+        appended = self.journal.write(stream, *events, blobs=self.kept)
+        self.kept.clear()
         self.latest = appended.last
         for event in events:
             self.progress = evolve(self.progress, event)
         return appended
 
     def keep(self, content: State) -> Digest:
-        """Store a training state and return its digest."""
-        return self.journal.store.put_blob(states.pack(content))
+        """Keep a training state for the event that is noted next, and return its digest."""
+        return self._keep(states.pack(content))
 
     def record(self, rollout: Rollout) -> None:
         """Make every step of a rollout durable."""
@@ -104,8 +106,12 @@ class Climber:
         return states.unpack(self.journal.store.get_blob(digest))
 
     def keep_parameters(self) -> Digest:
-        """Store the parameters alone, as safetensors, and return their digest."""
-        return self.journal.store.put_blob(states.pack_parameters(self.learner))
+        """Keep the parameters alone, as safetensors, for the next event; return their digest."""
+        return self._keep(states.pack_parameters(self.learner))
+
+    def _keep(self, content: bytes) -> Digest:
+        self.kept.append(content)
+        return digest_of(content)
 
     def train(self, cycle: Cycle, attempt: int) -> bool:
         """Take all steps of an attempt; False when it diverged and was rolled back."""

@@ -74,8 +74,12 @@ class ComparingJournal(Journal):
         self._tolerance = tolerance
         self.last = Position(0)
 
-    def write_encoded(self, stream: StreamName, events: Sequence[Encoded]) -> Appended:
+    def write_encoded(
+        self, stream: StreamName, events: Sequence[Encoded], blobs: Sequence[bytes] = ()
+    ) -> Appended:
         """Compare ``events`` with the next records of ``stream`` and return where those stand."""
+        for content in blobs:
+            self.store.put_blob(content)
         found = list(itertools.islice(self._records[stream], len(events)))
         differing = [
             difference(record, event, self._tolerance)

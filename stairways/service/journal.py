@@ -47,17 +47,20 @@ class Journal:
         self._recorded = {s: deque(records) for s, records in (recorded or {}).items()}
         self.versions: dict[StreamName, Version] = {}
 
-    def write(self, stream: StreamName, *events: Event) -> Appended:
-        """Append events to ``stream``, durably and all or nothing."""
-        return self.write_encoded(stream, encoded(events))
+    def write(self, stream: StreamName, *events: Event, blobs: Sequence[bytes] = ()) -> Appended:
+        """Append events to ``stream``, with the ``blobs`` they name, durably and all or nothing."""
+        return self.write_encoded(stream, encoded(events), blobs)
 
-    def write_encoded(self, stream: StreamName, events: Sequence[Encoded]) -> Appended:
+    def write_encoded(
+        self, stream: StreamName, events: Sequence[Encoded], blobs: Sequence[bytes] = ()
+    ) -> Appended:
         """Append events that are encoded already."""
         waiting = self._recorded.get(stream)
         if waiting:
             return _already(waiting, events)
         try:
-            appended = self.store.append(stream, self._expected(stream), events, self.context())
+            expected, context = self._expected(stream), self.context()
+            appended = self.store.append(stream, expected, events, context, blobs)
         except WrongVersionError as error:
             raise WrongVersionError(
                 f"Another process writes to {stream}, so this one stops; what is recorded stays. "

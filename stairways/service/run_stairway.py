@@ -116,7 +116,7 @@ def begin(job: Job) -> Climber:
     windows = windows_of(job.bars, seen.warm_up, job.plan.programme)
     tape = make_tape(job.bars, seen, regime, job.plan.trading)
     climber = _climber(job, tape, windows, Journal(job.store, job.context))
-    stored = job.store.put_blob(states.pack(_feature_state(seen, regime)))
+    stored = climber.keep(_feature_state(seen, regime))
     climber.note(job.run_stream, _start_event(job, windows, stored))
     _import(climber, job.warm_start)
     return climber

@@ -8,7 +8,8 @@ import zstandard
 from stairways.core.values import Digest, digest_of
 from stairways.errors import BlobMissingError
 
-_LEVEL = 3
+_LEVEL = 1
+"""Of zstd: training states come out 1 % larger than at 3, in half the time."""
 
 
 class Blob(NamedTuple):

@@ -109,7 +109,8 @@ class EventStore(Protocol):
     - positions are 1, 2, 3 … in commit order and without gaps, so a reader that has seen
       a position never needs to look behind it;
     - a record reads the same for ever;
-    - a blob is stored once under its SHA-256 and reads back as the same bytes.
+    - a blob is stored once under its SHA-256 and reads back as the same bytes; those given to
+      an append are durable with its events, or not at all.
     """
 
     def append(
@@ -118,8 +119,12 @@ class EventStore(Protocol):
         expected: Version | None,
         events: Sequence[Encoded],
         context: Context,
+        blobs: Sequence[bytes] = (),
     ) -> Appended:
-        """Append ``events`` to ``stream`` in one transaction that is durable on return."""
+        """Append ``events`` to ``stream`` in one transaction that is durable on return.
+
+        ``blobs`` are contents that the events name; they are stored in the same transaction.
+        """
         ...
 
     def read(

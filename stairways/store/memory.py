@@ -42,6 +42,7 @@ class MemoryStore:
         expected: Version | None,
         events: Sequence[Encoded],
         context: Context,
+        blobs: Sequence[bytes] = (),
     ) -> Appended:
         """Append ``events`` to ``stream``."""
         check_context(stream, events, context)
@@ -55,6 +56,8 @@ class MemoryStore:
             new = compose(
                 self._edge, stream, version, events, context=context, recorded_at=self._clock()
             )
+            for content in blobs:
+                self.put_blob(content)
             self._keep(new.append, events, new.leaves)
             self._edge = new.edge
             return new.append.result()

@@ -16,7 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from stairways.core.merkle import edge_from_bytes
 from stairways.core.values import NEW, Digest, Position, StreamName, Version
 from stairways.errors import LogUnavailableError
-from stairways.store.blobs import pack, unpack
+from stairways.store.blobs import Blob, pack, unpack
 from stairways.store.contract import START, Appended, Context, Encoded, Head, Record
 from stairways.store.driver import Connection, Driver, EventRow, Row
 from stairways.store.pages import (
@@ -83,9 +83,11 @@ class SqlStore:
         expected: Version | None,
         events: Sequence[Encoded],
         context: Context,
+        blobs: Sequence[bytes] = (),
     ) -> Appended:
         """Append ``events`` to ``stream`` in one transaction that is durable on return."""
         check_context(stream, events, context)
+        packed = [pack(content) for content in blobs]
 
         def work(connection: Connection) -> Appended:
             (size, edge), before, standing = self._look(connection, stream, context.append_id)
@@ -98,7 +100,7 @@ class SqlStore:
             new = compose(
                 grown, stream, version, events, context=context, recorded_at=self._clock()
             )
-            self._write(connection, stream_id, events, new)
+            self._write(connection, stream_id, events, new, packed)
             connection.commit()
             return new.append.result()
 
@@ -251,6 +253,7 @@ class SqlStore:
         stream_id: int | None,
         events: Sequence[Encoded],
         new: Composed,
+        blobs: Sequence[Blob],
     ) -> None:
         sql, append = self.driver.sql, new.append
         if stream_id is None:
@@ -264,6 +267,8 @@ class SqlStore:
         with self.driver.pipeline(connection):
             connection.execute(sql(_INSERT_APPEND), row + who)
             connection.execute(sql(_MOVE_HEAD), head)
+            for blob in blobs:
+                connection.execute(sql(_INSERT_BLOB), blob)
             if len(batch) <= _FEW:
                 for event in rows:
                     connection.execute(sql(_INSERT_EVENT), event)

@@ -187,6 +187,18 @@ def test_a_blob_is_stored_once_and_reads_back(store: EventStore) -> None:
         assert store.get_blob(digest) == content
 
 
+def test_blobs_of_an_append_are_there_with_its_events_or_not_at_all(store: EventStore) -> None:
+    weights, refused = b"weights" * 1000, b"refused"
+    store.append(RUN, NEW, [step(1)], by("a"), [weights, b"", weights])
+    assert store.get_blob(digest_of(weights)) == weights
+    assert store.get_blob(digest_of(b"")) == b""
+    with pytest.raises(WrongVersionError):
+        store.append(RUN, NEW, [step(2)], by("b"), [refused])
+    with pytest.raises(BlobMissingError):
+        store.get_blob(digest_of(refused))
+    assert store.append(RUN, NEW, [step(1)], by("a"), [weights]).last == 1
+
+
 def test_a_batch_of_columns_is_appended_like_the_events_it_holds(store: EventStore) -> None:
     events = [step(1), step(2, "GateDecided"), step(3)]
     batch = Batch(*zip(*events, strict=True))

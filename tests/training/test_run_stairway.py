@@ -45,11 +45,12 @@ class CutStore:
         expected: object,
         events: Sequence[Encoded],
         context: Context,
+        blobs: Sequence[bytes] = (),
     ) -> Appended:
         self.left -= 1
         if self.left == 0 and not self.durable:
             raise PowerCutError
-        appended = self.store.append(stream, expected, events, context)  # type: ignore[arg-type]
+        appended = self.store.append(stream, expected, events, context, blobs)  # type: ignore[arg-type]
         if self.left == 0:
             raise PowerCutError
         return appended
@@ -65,10 +66,15 @@ class LateStore:
         return getattr(self.store, name)
 
     def append(
-        self, stream: StreamName, expected: object, events: Sequence[Encoded], context: Context
+        self,
+        stream: StreamName,
+        expected: object,
+        events: Sequence[Encoded],
+        context: Context,
+        blobs: Sequence[bytes] = (),
     ) -> Appended:
         self.meanwhile()
-        return self.store.append(stream, expected, events, context)  # type: ignore[arg-type]
+        return self.store.append(stream, expected, events, context, blobs)  # type: ignore[arg-type]
 
 
 @pytest.fixture

@@ -21,20 +21,13 @@ from stairways.cli.columns import (
     RUNS,
     STEPS,
 )
-from stairways.cli.printing import (
-    Cell,
-    Form,
-    cell_text,
-    form_options,
-    print_json,
-    print_rows,
-    utc_text,
-)
+from stairways.cli.printing import Form, cell_text, form_options, print_json, print_rows, utc_text
 from stairways.codec import CLASSES
 from stairways.core.values import Position
 from stairways.service import audit
 from stairways.service.audit import Filter, Shown
 from stairways.service.runs import LATEST, find_run
+from stairways.service.tabular import Cell
 from stairways.store.contract import START, Record
 
 T = TypeVar("T")

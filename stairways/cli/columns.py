@@ -2,8 +2,9 @@
 
 from dataclasses import fields
 
-from stairways.cli.printing import Cell, Column, brief, cell_text, percent, shown
+from stairways.cli.printing import Column, brief, cell_text, percent, shown
 from stairways.core import events as e
+from stairways.service.tabular import Cell
 
 DETAIL_WIDTH = 72
 STREAM_WIDTH = 24

@@ -9,8 +9,9 @@ import click
 
 from stairways.cli import data_tables as tables
 from stairways.cli.data_options import JSON, Declared, declarations
-from stairways.cli.printing import Row, print_json, print_rows
+from stairways.cli.printing import print_json, print_rows
 from stairways.errors import BarsRefusedError
+from stairways.service.tabular import Row
 
 if TYPE_CHECKING:
     from stairways.bootstrap import App

@@ -10,8 +10,9 @@ import click
 
 from stairways.cli import data_tables as tables
 from stairways.cli.data_options import FILES, JSON, PLOT, Declared, declarations
-from stairways.cli.printing import Form, Row, form_options, print_json, print_rows
+from stairways.cli.printing import Form, form_options, print_json, print_rows
 from stairways.errors import BarsRefusedError
+from stairways.service.tabular import Row
 
 if TYPE_CHECKING:
     from stairways.bootstrap import App

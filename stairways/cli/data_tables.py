@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from stairways.cli.printing import Cell, Column, short, shown
+from stairways.cli.printing import Column, short, shown
+from stairways.service.tabular import Cell
 
 if TYPE_CHECKING:
     from stairways.core.events import DataFindingRaised

@@ -4,8 +4,6 @@ Stored text is shown as it is but never obeyed: no terminal escape, no table mar
 spreadsheet formula that somebody put into a name or a reason does anything.
 """
 
-import csv
-import io
 import json
 import textwrap
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -19,10 +17,8 @@ import click
 from rich.cells import cell_len
 from rich.console import Console
 
-Cell = (
-    Mapping[str, "Cell"] | Sequence["Cell"] | datetime | Decimal | str | int | float | bool | None
-)
-Row = Mapping[str, Cell]
+from stairways.service.tabular import Cell, Row, csv_lines, json_lines, plain
+
 Form = Literal["table", "json", "csv"]
 Command = Callable[..., None]
 
@@ -31,8 +27,6 @@ GAP = 2
 
 NARROWEST = 24
 """The least room for text that is wrapped."""
-
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +64,10 @@ def print_rows(out: Console, rows: Iterable[Row], keys: Sequence[Column | str], 
     columns = [Column(key) if isinstance(key, str) else key for key in keys]
     match form:
         case "json":
-            for line in json_lines(rows, columns):
+            for line in json_lines(rows, [column.key for column in columns]):
                 click.echo(line)
         case "csv":
-            for line in csv_lines(rows, columns):
+            for line in csv_lines(rows, [column.key for column in columns]):
                 click.echo(line, nl=False)
         case "table":
             for line in table_lines(list(rows), columns, out.width):
@@ -82,24 +76,7 @@ def print_rows(out: Console, rows: Iterable[Row], keys: Sequence[Column | str], 
 
 def print_json(value: object) -> None:
     """Print a value as indented JSON; times are ISO 8601 in UTC."""
-    click.echo(json.dumps(value, indent=2, ensure_ascii=False, default=_plain))
-
-
-def json_lines(rows: Iterable[Row], columns: Sequence[Column]) -> Iterator[str]:
-    """Yield the lines of a JSON array that has one object on each line."""
-    before = "["
-    for row in rows:
-        plain = {column.key: row.get(column.key) for column in columns}
-        yield before + json.dumps(plain, ensure_ascii=False, default=_plain)
-        before = ","
-    yield "]" if before == "," else "[]"
-
-
-def csv_lines(rows: Iterable[Row], columns: Sequence[Column]) -> Iterator[str]:
-    """Yield CSV with a header; text that a spreadsheet would run is quoted."""
-    yield _csv_line([column.key for column in columns])
-    for row in rows:
-        yield _csv_line([_csv_cell(row.get(column.key)) for column in columns])
+    click.echo(json.dumps(value, indent=2, ensure_ascii=False, default=plain))
 
 
 def table_lines(rows: Sequence[Row], columns: Sequence[Column], width: int) -> Iterator[str]:
@@ -160,7 +137,7 @@ def cell_text(cell: Cell) -> str:
         case list() | tuple():
             return " ".join(map(cell_text, cell))
         case Mapping():
-            return shown(json.dumps(cell, ensure_ascii=False, default=_plain))
+            return shown(json.dumps(cell, ensure_ascii=False, default=plain))
         case _:
             return str(cell)
 
@@ -197,32 +174,3 @@ def _is_numeric(rows: Sequence[Row], column: Column) -> bool:
         cell is None or (isinstance(cell, int | float | Decimal) and not isinstance(cell, bool))
         for cell in cells
     )
-
-
-def _csv_line(cells: Sequence[object]) -> str:
-    """Return one line; a carriage return is quoted only by a writer whose lines end in one."""
-    written = io.StringIO()
-    csv.writer(written, lineterminator="\r\n").writerow(cells)
-    return written.getvalue().removesuffix("\r\n") + "\n"
-
-
-def _csv_cell(cell: Cell) -> object:
-    match cell:
-        case bool():
-            return "true" if cell else "false"
-        case datetime():
-            return _plain(cell)
-        case Mapping() | list() | tuple():
-            return json.dumps(cell, ensure_ascii=False, default=_plain)
-        case str() if cell.startswith(FORMULA_STARTS):
-            return f"'{cell}"
-        case _:
-            return cell
-
-
-def _plain(value: object) -> str | float:
-    if isinstance(value, datetime):
-        return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
-    if isinstance(value, Decimal):
-        return float(value)
-    raise TypeError(f"{type(value).__name__} has no JSON form.")

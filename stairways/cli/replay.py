@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 from stairways.cli.portable import enter_recorded
-from stairways.cli.printing import Cell, Column, print_json, print_rows, shown
+from stairways.cli.printing import Column, print_json, print_rows, shown
 from stairways.core.replay import QUANTITIES, Finding, LevelReport, Report, Threshold
 from stairways.core.values import MICROS_PER_DOLLAR
 from stairways.service.replay_page import report_page
+from stairways.service.tabular import Cell
 
 if TYPE_CHECKING:
     from stairways.bootstrap import App

@@ -6,10 +6,11 @@ import pytest
 
 from stairways.cli.columns import CYCLES
 from stairways.cli.demo import program
-from stairways.cli.printing import Column, Row, table_lines
+from stairways.cli.printing import Column, table_lines
 from stairways.cli.summary import sentence
 from stairways.core.projections import CycleSummary, RunSummary, Verdict
 from stairways.core.values import digest_of
+from stairways.service.tabular import Row
 
 COLUMNS = [Column(key) if isinstance(key, str) else key for key in CYCLES]
 

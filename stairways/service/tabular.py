@@ -1,0 +1,66 @@
+"""Rows as CSV and JSON, written while they come in, harmless to the programs that open them.
+
+Text that a spreadsheet would run as a formula begins with an apostrophe; negative numbers stay
+numbers. Times are ISO 8601 in UTC.
+"""
+
+import csv
+import io
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from decimal import Decimal
+
+Cell = (
+    Mapping[str, "Cell"] | Sequence["Cell"] | datetime | Decimal | str | int | float | bool | None
+)
+Row = Mapping[str, Cell]
+
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+
+
+def json_lines(rows: Iterable[Row], keys: Sequence[str]) -> Iterator[str]:
+    """Yield the lines of a JSON array that has one object on each line."""
+    before = "["
+    for row in rows:
+        chosen = {key: row.get(key) for key in keys}
+        yield before + json.dumps(chosen, ensure_ascii=False, default=plain)
+        before = ","
+    yield "]" if before == "," else "[]"
+
+
+def csv_lines(rows: Iterable[Row], keys: Sequence[str]) -> Iterator[str]:
+    """Yield CSV with a header; text that a spreadsheet would run is quoted."""
+    yield _csv_line(keys)
+    for row in rows:
+        yield _csv_line([_csv_cell(row.get(key)) for key in keys])
+
+
+def plain(value: object) -> str | float:
+    """Return what JSON has no type for: a time as ISO 8601, an amount as a number."""
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    if isinstance(value, Decimal):
+        return float(value)
+    raise TypeError(f"{type(value).__name__} has no JSON form.")
+
+
+def _csv_line(cells: Sequence[object]) -> str:
+    """Return one line; a carriage return is quoted only by a writer whose lines end in one."""
+    written = io.StringIO()
+    csv.writer(written, lineterminator="\r\n").writerow(cells)
+    return written.getvalue().removesuffix("\r\n") + "\n"
+
+
+def _csv_cell(cell: Cell) -> object:
+    match cell:
+        case bool():
+            return "true" if cell else "false"
+        case datetime():
+            return plain(cell)
+        case Mapping() | list() | tuple():
+            return json.dumps(cell, ensure_ascii=False, default=plain)
+        case str() if cell.startswith(FORMULA_STARTS):
+            return f"'{cell}"
+        case _:
+            return cell

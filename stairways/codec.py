@@ -35,6 +35,7 @@ SCHEMAS: dict[type, tuple[str, int]] = {
     events.RunResumed: ("RunResumed", 1),
     events.RunFinished: ("RunFinished", 1),
     events.RunFailed: ("RunFailed", 1),
+    events.RunStopped: ("RunStopped", 1),
     events.CycleStarted: ("CycleStarted", 1),
     events.CycleFinished: ("CycleFinished", 1),
     events.StepTaken: ("StepTaken", 1),
@@ -54,6 +55,20 @@ SCHEMAS: dict[type, tuple[str, int]] = {
     events.LogVerified: ("LogVerified", 1),
     events.KeyRotated: ("KeyRotated", 1),
     events.AlertPushFailed: ("AlertPushFailed", 1),
+    events.DaemonStarted: ("DaemonStarted", 1),
+    events.DaemonStopped: ("DaemonStopped", 1),
+    events.LeaseTaken: ("LeaseTaken", 1),
+    events.ScheduleDefined: ("ScheduleDefined", 1),
+    events.ScheduleFired: ("ScheduleFired", 1),
+    events.ScheduleSkipped: ("ScheduleSkipped", 1),
+    events.ScheduleRetried: ("ScheduleRetried", 1),
+    events.ScheduleFinished: ("ScheduleFinished", 1),
+    events.ScheduleFailed: ("ScheduleFailed", 1),
+    events.SchedulePaused: ("SchedulePaused", 1),
+    events.ScheduleResumed: ("ScheduleResumed", 1),
+    events.ScheduleTriggered: ("ScheduleTriggered", 1),
+    events.TrainingHalted: ("TrainingHalted", 1),
+    events.HaltLifted: ("HaltLifted", 1),
 }
 """The stored name and newest schema version of every event."""
 

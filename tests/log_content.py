@@ -8,11 +8,13 @@ from stairways.readmodels.batch import OfRun
 from stairways.service.journal import decoded
 from stairways.store.contract import EventStore
 
+INTERRUPTIONS = ("RunResumed", "RunStopped")
+
 
 def content(store: EventStore) -> list[tuple[str, e.Event]]:
     """Return what a log says, but for times, names of appends, and that it was resumed."""
-    resumes = [record.position for record in store.read(types=["RunResumed"])]
-    records = (record for record in store.read() if record.type != "RunResumed")
+    resumes = [record.position for record in store.read(types=INTERRUPTIONS)]
+    records = (record for record in store.read() if record.type not in INTERRUPTIONS)
     return [(record.stream, renumbered(decoded(record), resumes)) for record in records]
 
 

@@ -12,7 +12,7 @@ from typing import Literal, assert_never
 from stairways.core import events as e
 from stairways.core.values import Digest, Micros
 
-Status = Literal["empty", "running", "finished", "failed"]
+Status = Literal["empty", "running", "stopped", "finished", "failed"]
 Verdict = Literal["training", "validating", "promoted", "rejected", "rolled back"]
 OfAttempt = (
     e.PolicyUpdated
@@ -150,6 +150,7 @@ def evolve_model(state: ModelState, event: e.Event) -> ModelState:
             | e.RunResumed()
             | e.RunFinished()
             | e.RunFailed()
+            | e.RunStopped()
             | e.ControllerUpdated()
             | e.BalanceAsserted()
             | e.DivergenceDetected()
@@ -161,6 +162,20 @@ def evolve_model(state: ModelState, event: e.Event) -> ModelState:
             | e.LogVerified()
             | e.KeyRotated()
             | e.AlertPushFailed()
+            | e.DaemonStarted()
+            | e.DaemonStopped()
+            | e.LeaseTaken()
+            | e.ScheduleDefined()
+            | e.ScheduleFired()
+            | e.ScheduleSkipped()
+            | e.ScheduleRetried()
+            | e.ScheduleFinished()
+            | e.ScheduleFailed()
+            | e.SchedulePaused()
+            | e.ScheduleResumed()
+            | e.ScheduleTriggered()
+            | e.TrainingHalted()
+            | e.HaltLifted()
         ):
             return state
         case _:
@@ -173,11 +188,13 @@ def evolve_run(state: RunSummary, event: e.Event) -> RunSummary:  # noqa: PLR091
         case e.RunStarted():
             return _started(state, event)
         case e.RunResumed():
-            return replace(state, status="running", resumed=state.resumed + 1)
+            return replace(state, status="running", resumed=state.resumed + 1, reason="")
         case e.RunFinished():
             return replace(state, status="finished", steps=event.steps, parameters=event.parameters)
         case e.RunFailed():
             return replace(state, status="failed", reason=event.reason)
+        case e.RunStopped():
+            return replace(state, status="stopped", reason=event.reason)
         case e.StepTaken():
             return replace(state, steps=event.step)
         case e.CycleStarted():
@@ -216,6 +233,20 @@ def evolve_run(state: RunSummary, event: e.Event) -> RunSummary:  # noqa: PLR091
             | e.LogVerified()
             | e.KeyRotated()
             | e.AlertPushFailed()
+            | e.DaemonStarted()
+            | e.DaemonStopped()
+            | e.LeaseTaken()
+            | e.ScheduleDefined()
+            | e.ScheduleFired()
+            | e.ScheduleSkipped()
+            | e.ScheduleRetried()
+            | e.ScheduleFinished()
+            | e.ScheduleFailed()
+            | e.SchedulePaused()
+            | e.ScheduleResumed()
+            | e.ScheduleTriggered()
+            | e.TrainingHalted()
+            | e.HaltLifted()
         ):
             return state
         case _:

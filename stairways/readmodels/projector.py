@@ -20,7 +20,7 @@ from stairways.readmodels.batch import Batch
 from stairways.readmodels.rows import Row, Span, cycle_rows, model_row, run_row
 from stairways.store.sql import SqlStore
 
-PROJECTION = 1
+PROJECTION = 2
 """Raised whenever the tables are filled in another way; they are then built anew."""
 
 RECORDS_A_BATCH = 20_000

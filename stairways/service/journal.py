@@ -15,6 +15,9 @@ STEPS = ("StepTaken", "ControllerUpdated", "BalanceAsserted", "EvaluationStepTak
 LANDMARKS = tuple(sorted(set(codec.CLASSES) - set(STEPS)))
 """Types of events of which a run has few, enough to tell how far it came."""
 
+ASIDE = ("RunResumed", "RunFailed", "RunStopped")
+"""Types of events about interruptions, which are no part of what a run repeats."""
+
 
 def encoded(events: Iterable[Event]) -> list[Encoded]:
     """Return events as the log keeps them."""

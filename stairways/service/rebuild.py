@@ -13,15 +13,13 @@ from stairways.core.lineage import Placed, Standing, calibrated, end_of_cycle, s
 from stairways.core.values import Digest, Position, digest_of
 from stairways.errors import BlobMissingError, NoSuchEventError
 from stairways.service.comparing import ComparingJournal, DiffersError, Overlay, Tally
-from stairways.service.journal import LANDMARKS, decoded
+from stairways.service.journal import ASIDE, LANDMARKS, decoded
 from stairways.service.run_stairway import Job, progress_at, recorded_climber, stand_at
 from stairways.service.training import start_of
 from stairways.store.contract import Record
 from stairways.training import state as states
 from stairways.training.export import archive_of, parameters_of, safetensors_of
 from stairways.training.state import Arrays
-
-ASIDE = ("RunResumed", "RunFailed")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

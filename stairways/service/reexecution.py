@@ -23,7 +23,7 @@ from stairways.service.comparing import (
     Overlay,
     Tally,
 )
-from stairways.service.journal import LANDMARKS, decoded
+from stairways.service.journal import ASIDE, LANDMARKS, decoded
 from stairways.service.judge import judge, reject_diverged
 from stairways.service.orders import follow_order
 from stairways.service.run_stairway import (
@@ -37,9 +37,6 @@ from stairways.service.surroundings import libraries, machine
 from stairways.store.contract import Record
 
 POLICY, TRAINING = "policy", "training"
-ASIDE = ("RunResumed", "RunFailed")
-"""Events about interruptions, which are no part of what is executed again."""
-
 Advance = Callable[[int], None]
 
 

@@ -21,7 +21,7 @@ from stairways.features import Features, features, regime_scores
 from stairways.market.bars import Bars, Float64
 from stairways.market.gaps import refuse_unadjusted
 from stairways.service.climb import Climber, Watcher, make_lanes
-from stairways.service.journal import LANDMARKS, ContextSource, Journal, decoded
+from stairways.service.journal import ASIDE, LANDMARKS, ContextSource, Journal, decoded
 from stairways.service.judge import judge, reject_diverged
 from stairways.service.orders import follow_order
 from stairways.service.plan import Plan, windows_of
@@ -243,7 +243,7 @@ def _after(
 ) -> dict[StreamName, Sequence[Record]]:
     """Return what the run wrote after ``position``, by stream, except about resuming."""
     return {
-        job.run_stream: [r for r in own if r.type not in ("RunResumed", "RunFailed")],
+        job.run_stream: [r for r in own if r.type not in ASIDE],
         job.model_stream: list(_of_model(job, position, None)),
     }
 

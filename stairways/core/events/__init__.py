@@ -28,6 +28,20 @@ from stairways.core.events.judging import (
 )
 from stairways.core.events.operating import (
     AlertPushFailed,
+    DaemonStarted,
+    DaemonStopped,
+    HaltLifted,
+    LeaseTaken,
+    ScheduleDefined,
+    ScheduleFailed,
+    ScheduleFinished,
+    ScheduleFired,
+    SchedulePaused,
+    ScheduleResumed,
+    ScheduleRetried,
+    ScheduleSkipped,
+    ScheduleTriggered,
+    TrainingHalted,
 )
 from stairways.core.events.training import (
     BalanceAsserted,
@@ -40,6 +54,7 @@ from stairways.core.events.training import (
     RunFinished,
     RunResumed,
     RunStarted,
+    RunStopped,
     StepTaken,
 )
 
@@ -50,6 +65,8 @@ __all__ = [
     "CycleFinished",
     "CycleStarted",
     "CycleVerdict",
+    "DaemonStarted",
+    "DaemonStopped",
     "DataFindingRaised",
     "DataRegistered",
     "DivergenceDetected",
@@ -59,7 +76,9 @@ __all__ = [
     "Event",
     "GateDecided",
     "GateOverridden",
+    "HaltLifted",
     "KeyRotated",
+    "LeaseTaken",
     "LogVerified",
     "ModelPromoted",
     "ModelRolledBack",
@@ -69,7 +88,18 @@ __all__ = [
     "RunFinished",
     "RunResumed",
     "RunStarted",
+    "RunStopped",
+    "ScheduleDefined",
+    "ScheduleFailed",
+    "ScheduleFinished",
+    "ScheduleFired",
+    "SchedulePaused",
+    "ScheduleResumed",
+    "ScheduleRetried",
+    "ScheduleSkipped",
+    "ScheduleTriggered",
     "StepTaken",
+    "TrainingHalted",
 ]
 
 Event = (
@@ -79,6 +109,7 @@ Event = (
     | RunResumed
     | RunFinished
     | RunFailed
+    | RunStopped
     | CycleStarted
     | CycleFinished
     | StepTaken
@@ -98,4 +129,18 @@ Event = (
     | LogVerified
     | KeyRotated
     | AlertPushFailed
+    | DaemonStarted
+    | DaemonStopped
+    | LeaseTaken
+    | ScheduleDefined
+    | ScheduleFired
+    | ScheduleSkipped
+    | ScheduleRetried
+    | ScheduleFinished
+    | ScheduleFailed
+    | SchedulePaused
+    | ScheduleResumed
+    | ScheduleTriggered
+    | TrainingHalted
+    | HaltLifted
 )

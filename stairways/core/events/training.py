@@ -55,6 +55,15 @@ class RunFailed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RunStopped:
+    """Training stopped between two rollouts because it was told to, and can go on."""
+
+    reason: str
+    cycle: int
+    steps: int  # environment steps learned from so far
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CycleStarted:
     """An attempt at a cycle began from the parameters ``parent``."""
 

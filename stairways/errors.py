@@ -12,6 +12,14 @@ class WrongVersionError(StairwaysError):
     """A stream did not stand at the version the writer expected."""
 
 
+class LeaseLostError(StairwaysError):
+    """Another process has taken over what this one was doing; it wrote nothing more."""
+
+
+class LeaseHeldError(StairwaysError):
+    """Another process is doing that already; the message names it."""
+
+
 class LogBusyError(StairwaysError):
     """Another process is writing to the log and did not finish in time."""
 

@@ -47,17 +47,52 @@ class Batch(Sequence[Encoded]):
         return Encoded(self.types[place], self.schemas[place], self.payloads[place])
 
 
+class Fence(NamedTuple):
+    """The lease a writer holds: an append under it is refused once the epoch has moved on."""
+
+    lease: str
+    epoch: int
+
+
+class Holder(NamedTuple):
+    """A process that holds leases: a name for people, and what tells it from all others."""
+
+    name: str  # for example `pid 4711 on trader-1`
+    process: str  # machine, start of the machine, pid and start of the process
+
+
+class Lease(NamedTuple):
+    """A lease as it stands: nobody but ``holder`` may do what ``name`` covers.
+
+    No clock decides about it. A holder renews it again and again, and ``beat`` counts that;
+    who sees neither epoch nor beat move for ``seconds`` of his own time may claim it.
+    """
+
+    name: str
+    holder: Holder | None  # None when it was given back
+    epoch: int  # grows with every claim
+    beat: int  # grows with every renewal
+    seconds: int  # that the holder may let pass between two renewals
+
+    @property
+    def fence(self) -> Fence:
+        """What an append of the holder carries."""
+        return Fence(self.name, self.epoch)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
     """Who appends and why; the same for every event of one append.
 
     ``append_id`` names the append, so that repeating it after a lost answer is harmless.
+    With a ``fence`` the append is refused unless the lease still has that epoch.
     """
 
     actor: str
     correlation: str  # the run or command this belongs to
     append_id: str
     causation: Position | None = None
+    fence: Fence | None = None
 
 
 class Record(NamedTuple):
@@ -108,6 +143,9 @@ class EventStore(Protocol):
       first one returned; other events under a used ``append_id`` raise ``WrongVersionError``;
     - positions are 1, 2, 3 … in commit order and without gaps, so a reader that has seen
       a position never needs to look behind it;
+    - an append under a fence raises ``LeaseLostError`` and writes nothing once somebody else
+      has claimed the lease, and no such append is committed after that claim;
+    - of those who claim a lease that they saw alike, exactly one gets it;
     - a record reads the same for ever;
     - a blob is stored once under its SHA-256 and reads back as the same bytes; those given to
       an append are durable with its events, or not at all.
@@ -165,6 +203,22 @@ class EventStore(Protocol):
 
     def get_blob(self, digest: Digest) -> bytes:
         """Return the bytes named ``digest``; raises ``BlobMissingError`` if absent or altered."""
+        ...
+
+    def leases(self, prefix: str = "") -> Sequence[Lease]:
+        """Return every lease whose name starts with ``prefix``, by name, as it stands."""
+        ...
+
+    def claim(self, name: str, seen: Lease | None, holder: Holder, seconds: int) -> Lease | None:
+        """Take a lease under the next epoch; None if it is no more as it was ``seen``."""
+        ...
+
+    def renew(self, held: Sequence[Lease]) -> Sequence[Lease]:
+        """Let each lease beat once and return those that are still held, as they now stand."""
+        ...
+
+    def release(self, held: Sequence[Lease]) -> None:
+        """Give leases back; one that somebody else has claimed meanwhile stays his."""
         ...
 
     def close(self) -> None:

@@ -9,7 +9,18 @@ from itertools import islice
 from stairways.core.merkle import Edge
 from stairways.core.values import NEW, Digest, Position, StreamName, Version, digest_of
 from stairways.errors import BlobMissingError
-from stairways.store.contract import START, Appended, Context, Encoded, Head, Record
+from stairways.store.contract import (
+    START,
+    Appended,
+    Context,
+    Encoded,
+    Fence,
+    Head,
+    Holder,
+    Lease,
+    Record,
+)
+from stairways.store.leases import lost
 from stairways.store.records import (
     Append,
     check_context,
@@ -35,6 +46,7 @@ class MemoryStore:
         self._edge = Edge()
         self._blobs: dict[Digest, bytes] = {}
         self._notes: list[bytes] = []
+        self._leases: dict[str, Lease] = {}
 
     def append(
         self,
@@ -51,6 +63,7 @@ class MemoryStore:
             if before is not None:
                 rows = self._records[before.first - 1 : before.last]
                 return check_repeat(before, stream, events, [row.leaf for row in rows])
+            self._check_fence(context.fence)
             version = self.version(stream)
             check_version(stream, expected, version)
             new = compose(
@@ -114,8 +127,44 @@ class MemoryStore:
             raise BlobMissingError(f"The log holds no blob {digest}.")
         return self._blobs[digest]
 
+    def leases(self, prefix: str = "") -> Sequence[Lease]:
+        """Return every lease whose name starts with ``prefix``, by name."""
+        return sorted(one for one in self._leases.values() if one.name.startswith(prefix))
+
+    def claim(self, name: str, seen: Lease | None, holder: Holder, seconds: int) -> Lease | None:
+        """Take a lease under the next epoch; None if it is no more as it was ``seen``."""
+        with self._lock:
+            if self._leases.get(name) != seen:
+                return None
+            epoch = 1 if seen is None else seen.epoch + 1
+            taken = self._leases[name] = Lease(name, holder, epoch, 0, seconds)
+            return taken
+
+    def renew(self, held: Sequence[Lease]) -> Sequence[Lease]:
+        """Let each lease beat once and return those that are still held."""
+        return [self._beat(lease) for lease in held if self._is_held(lease)]
+
+    def release(self, held: Sequence[Lease]) -> None:
+        """Give leases back; one that somebody else has claimed meanwhile stays his."""
+        for lease in held:
+            if self._is_held(lease):
+                self._leases[lease.name] = self._beat(lease)._replace(holder=None)
+
     def close(self) -> None:
         """Do nothing: there is no connection."""
+
+    def _is_held(self, lease: Lease) -> bool:
+        return self._leases[lease.name].epoch == lease.epoch
+
+    def _beat(self, lease: Lease) -> Lease:
+        standing = self._leases[lease.name]
+        beaten = self._leases[lease.name] = standing._replace(beat=standing.beat + 1)
+        return beaten
+
+    def _check_fence(self, fence: Fence | None) -> None:
+        standing = self._leases.get(fence.lease) if fence else None
+        if fence and (standing is None or standing.epoch != fence.epoch):
+            raise lost(fence, standing.holder.name if standing and standing.holder else None)
 
     def _keep(self, append: Append, events: Sequence[Encoded], leaves: Sequence[bytes]) -> None:
         make = record_maker(append)

@@ -1,8 +1,8 @@
 """Roles on PostgreSQL: who may do what with the log, enforced by the server.
 
 ``stairways_owner`` owns the tables and runs migrations. ``stairways_writer`` may read, and
-add to, the log; of what is there it may move only the head, forward. ``stairways_auditor``
-may read. None of them logs in: grant them to the users who do.
+add to, the log; of what is there it may move only the head, forward. It may also take leases.
+``stairways_auditor`` may read. None of them logs in: grant them to the users who do.
 """
 
 from collections.abc import Iterator
@@ -55,6 +55,7 @@ def _statements(connection: Connection) -> Iterator[str]:
     for table in APPEND_ONLY:
         yield f"GRANT INSERT ON {table} TO {WRITER}"
     yield f"GRANT UPDATE (size, root, edge) ON head TO {WRITER}"
+    yield f"GRANT INSERT, UPDATE ON leases TO {WRITER}"
     for table in tables:
         if table.startswith(DERIVED):
             yield f'GRANT INSERT, UPDATE, DELETE, TRUNCATE ON "{table}" TO {WRITER}'

@@ -16,8 +16,18 @@ from sqlalchemy.exc import SQLAlchemyError
 from stairways.core.merkle import edge_from_bytes
 from stairways.core.values import NEW, Digest, Position, StreamName, Version
 from stairways.errors import LogUnavailableError
+from stairways.store import leases
 from stairways.store.blobs import Blob, pack, unpack
-from stairways.store.contract import START, Appended, Context, Encoded, Head, Record
+from stairways.store.contract import (
+    START,
+    Appended,
+    Context,
+    Encoded,
+    Head,
+    Holder,
+    Lease,
+    Record,
+)
 from stairways.store.driver import Connection, Driver, EventRow, Row
 from stairways.store.pages import (
     EVENTS_A_PAGE,
@@ -74,7 +84,7 @@ class SqlStore:
 
     def __init__(self, driver: Driver, clock: Clock, patience: float) -> None:
         self.driver = driver
-        self._clock = clock
+        self.clock = clock
         self._patience = patience
 
     def append(
@@ -94,12 +104,11 @@ class SqlStore:
             if before is not None:
                 earlier = append_from_row(before)
                 return check_repeat(earlier, stream, events, self._leaves(connection, earlier))
+            leases.check_fence(self, connection, context.fence)
             stream_id, version = standing or (None, NEW)
             check_version(stream, expected, Version(version))
             grown = edge_from_bytes(size, edge)
-            new = compose(
-                grown, stream, version, events, context=context, recorded_at=self._clock()
-            )
+            new = compose(grown, stream, version, events, context=context, recorded_at=self.clock())
             self._write(connection, stream_id, events, new, packed)
             connection.commit()
             return new.append.result()
@@ -182,6 +191,22 @@ class SqlStore:
             "SELECT digest, size, encoding, content FROM blobs WHERE digest = ?", (digest,)
         )
         return unpack(digest, rows)
+
+    def leases(self, prefix: str = "") -> Sequence[Lease]:
+        """Return every lease whose name starts with ``prefix``, by name, as it stands."""
+        return leases.all_leases(self, prefix)
+
+    def claim(self, name: str, seen: Lease | None, holder: Holder, seconds: int) -> Lease | None:
+        """Take a lease under the next epoch; None if it is no more as it was ``seen``."""
+        return leases.claim(self, name, seen, holder, seconds)
+
+    def renew(self, held: Sequence[Lease]) -> Sequence[Lease]:
+        """Let each lease beat once and return those that are still held, as they now stand."""
+        return leases.renew(self, held)
+
+    def release(self, held: Sequence[Lease]) -> None:
+        """Give leases back; one that somebody else has claimed meanwhile stays his."""
+        leases.release(self, held)
 
     def close(self) -> None:
         """Give back every connection."""

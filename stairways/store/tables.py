@@ -1,8 +1,9 @@
 """The tables of the log, as SQLAlchemy Core knows them. Migrations make them; a test compares.
 
 ``appends`` holds once what all events of one append share, so that a row of ``events`` is
-small and quick to write; the view ``records`` joins them for people. All tables but ``head``
-refuse UPDATE, DELETE and TRUNCATE by triggers.
+small and quick to write; the view ``records`` joins them for people. All tables of the log but
+``head`` refuse UPDATE, DELETE and TRUNCATE by triggers. ``leases`` is no part of the log: it
+says who may write now.
 """
 
 from sqlalchemy import (
@@ -104,5 +105,18 @@ checkpoints = Table(
     metadata,
     Column("id", Integer, primary_key=True, autoincrement=False),
     Column("note", LargeBinary, nullable=False),  # a C2SP signed note
+    sqlite_strict=True,
+)
+
+leases = Table(
+    "leases",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("holder", Text),  # null when it was given back
+    Column("process", Text),
+    Column("epoch", _Whole, nullable=False),
+    Column("beat", _Whole, nullable=False),
+    Column("seconds", _Whole, nullable=False),
+    Column("renewed_at", _Whole, nullable=False),  # microseconds; for people, decides nothing
     sqlite_strict=True,
 )

@@ -51,7 +51,7 @@ class ScheduleFired:
     """
 
     schedule: str  # its name
-    due: datetime
+    due: datetime  # time it was to fire at
     run: str  # the run that begins, or was begun, for it
     model: str  # name under which the run promotes
     seed: int  # of the run
@@ -78,7 +78,7 @@ class ScheduleRetried:
     """An attempt at a due time failed; another one follows."""
 
     schedule: str  # its name
-    due: datetime
+    due: datetime  # time it was to fire at
     run: str  # that goes on at the next attempt
     attempt: int  # the one that failed, from 1
     reason: str
@@ -90,7 +90,7 @@ class ScheduleFinished:
     """The run of a due time reached its end."""
 
     schedule: str  # its name
-    due: datetime
+    due: datetime  # time it was to fire at
     run: str  # that finished
     attempts: int  # it took, of which all but the last failed
 
@@ -100,7 +100,7 @@ class ScheduleFailed:
     """The run of a due time failed in every attempt and is given up; somebody has to look."""
 
     schedule: str  # its name
-    due: datetime
+    due: datetime  # time it was to fire at
     run: str  # that is given up
     attempts: int  # all that were allowed
     reason: str

@@ -69,6 +69,8 @@ SCHEMAS: dict[type, tuple[str, int]] = {
     events.ScheduleTriggered: ("ScheduleTriggered", 1),
     events.TrainingHalted: ("TrainingHalted", 1),
     events.HaltLifted: ("HaltLifted", 1),
+    events.AuditAsked: ("AuditAsked", 1),
+    events.ExportMade: ("ExportMade", 1),
 }
 """The stored name and newest schema version of every event."""
 

@@ -39,8 +39,8 @@ OTHER_VARIABLES = ("STAIRWAYS_ACTOR", "STAIRWAYS_KEY", "STAIRWAYS_SHARED")
 
 TEST_PREFIX = "STAIRWAYS_TEST_"
 
-UNRECORDED = ("log",)
-"""Sections that decide nothing about a run: where its log lies, and how the program talks."""
+UNRECORDED = ("log", "audit")
+"""Sections that decide nothing about a run: where its log lies, how it is audited."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +74,18 @@ class LogSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AuditSettings:
+    """How the log is audited."""
+
+    record: bool = True  # append an AuditAsked event for every question of `stairways audit`
+    rehash_up_to: int = 200_000  # rehash the whole log before an answer if it has no more events
+
+    def __post_init__(self) -> None:
+        if self.rehash_up_to < 0:
+            raise ValueError(f"rehash_up_to {self.rehash_up_to} must be a whole number from 0")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """Every setting, by section; the names are those of the TOML file."""
 
@@ -84,6 +96,7 @@ class Settings:
     ppo: PpoRules = field(default_factory=PpoRules)
     gates: GateLimits = field(default_factory=GateLimits)
     log: LogSettings = field(default_factory=LogSettings)
+    audit: AuditSettings = field(default_factory=AuditSettings)
 
 
 @dataclass(frozen=True, slots=True)

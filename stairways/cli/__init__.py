@@ -39,7 +39,7 @@ COMMANDS = {
     "backup": "Copy the log, online and verified.",
     "restore": "Copy a backup into an empty log.",
     "proof": "Prove a record, or a continuation, to somebody without the log.",
-    "audit": "Ask the log: runs, cycles, gates, steps, events.",
+    "audit": "Ask the log what was trained and decided, when, by whom, and on what evidence.",
 }
 """The name and one-line help of every command, in the order of a day's work."""
 

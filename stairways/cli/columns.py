@@ -2,7 +2,7 @@
 
 from dataclasses import fields
 
-from stairways.cli.printing import Column, brief, cell_text, percent, shown
+from stairways.cli.printing import Column, brief, cell_text, percent, short, shown
 from stairways.core import events as e
 from stairways.service.tabular import Cell
 
@@ -168,3 +168,72 @@ ALL_OF_STEPS = tuple(
     )
 )
 ALL_OF_VALIDATION_STEPS = ("position", *(one.name for one in fields(e.EvaluationStepTaken)))
+
+ROLLBACKS = (
+    "position",
+    Column("recorded_at", "recorded", brief),
+    "run",
+    "cycle",
+    Column("attempt", "try"),
+    "type",
+    Column("divergence", "diverged", _distance),
+    "limit",
+    Column("parameters", "back to", short),
+    Column("by", "ordered by"),
+    Column("reason", wraps=True),
+    "evidence",
+)
+ALL_OF_ROLLBACKS = (
+    "position",
+    "recorded_at",
+    "run",
+    "cycle",
+    "attempt",
+    "type",
+    "divergence",
+    "limit",
+    "parameters",
+    "learning_rate",
+    "by",
+    "reason",
+    "evidence",
+    "actor",
+)
+CHAIN = ("role", "position", "type", Column("says", wraps=True))
+TRAIL = (
+    "position",
+    Column("recorded_at", "recorded", brief),
+    "actor",
+    "type",
+    Column("says", wraps=True),
+)
+AS_OF = (
+    "model",
+    Column("parameters", "parameters", short),
+    "run",
+    "cycle",
+    Column("since", "since", brief),
+    "decided_by",
+    Column("reason", wraps=True),
+    "position",
+)
+ALL_OF_AS_OF = (
+    "model",
+    "parameters",
+    "run",
+    "cycle",
+    "since",
+    "decided_by",
+    "reason",
+    "recorded_by",
+    "position",
+    "verdict",
+    "profit",
+)
+DIFFERENCES = (
+    "section",
+    "name",
+    Column("a", "first", wraps=True, widest=40),
+    Column("b", "second", wraps=True, widest=40),
+)
+MENTIONS = ("position", "type", "field", "stream", Column("says", wraps=True))

@@ -176,6 +176,8 @@ def evolve_model(state: ModelState, event: e.Event) -> ModelState:
             | e.ScheduleTriggered()
             | e.TrainingHalted()
             | e.HaltLifted()
+            | e.AuditAsked()
+            | e.ExportMade()
         ):
             return state
         case _:
@@ -247,6 +249,8 @@ def evolve_run(state: RunSummary, event: e.Event) -> RunSummary:  # noqa: PLR091
             | e.ScheduleTriggered()
             | e.TrainingHalted()
             | e.HaltLifted()
+            | e.AuditAsked()
+            | e.ExportMade()
         ):
             return state
         case _:

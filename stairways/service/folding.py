@@ -33,6 +33,11 @@ def folded_cycles(store: EventStore, run: str) -> list[Row]:
     return sorted(rows, key=lambda row: (row["cycle"], row["attempt"]))
 
 
+def folded_summary(store: EventStore, run: str) -> RunSummary:
+    """Return the summary of a run with every attempt at its cycles."""
+    return _folded(store, [run_stream(run), *_models(store)]).runs[run]
+
+
 def folded_gates(store: EventStore, run: str) -> list[Row]:
     """Return the row of every gate decision of a run as in ``rm_gate``, in order."""
     batch = _folded(store, [run_stream(run), *_models(store)])

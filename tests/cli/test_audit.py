@@ -29,7 +29,8 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def audit(file: Path, *arguments: str) -> Result:
     result = CliRunner().invoke(
-        cli.main, ["--database-url", f"sqlite:///{file}", "audit", *arguments]
+        cli.main,
+        ["--database-url", f"sqlite:///{file}", "--set", "audit.record=false", "audit", *arguments],
     )
     structlog.reset_defaults()
     return result

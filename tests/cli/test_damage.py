@@ -1,6 +1,7 @@
 """Damaged logs and odd arguments: a finding or one sentence, never a traceback or a secret."""
 
 import contextlib
+import json
 import shutil
 import sqlite3
 from collections.abc import Iterator, Sequence
@@ -127,7 +128,10 @@ def test_a_payload_that_is_gone_is_a_finding(log: Path, type_: str) -> None:
     assert (replayed.exit_code, shown.exit_code) == (1, 1)
     assert f"position {gone}: {type_}" in replayed.stderr
     assert "is NOT the stored leaf" in shown.stdout
-    assert stairways(log, "audit", "events", "--run", "latest", "--json").exit_code == 0
+    listed = stairways(log, "audit", "events", "--run", "latest", "--json")
+    assert listed.exit_code == 1
+    assert f"position {gone}: " in listed.stderr
+    assert json.loads(listed.stdout)[-1]["type"] == "RunFinished"
 
 
 def test_a_log_that_does_not_say_its_schema_is_a_finding_and_refused(log: Path) -> None:

@@ -8,6 +8,8 @@ codec writes so that they read back bit for bit. Tuples by symbol follow the ord
 """
 
 from stairways.core.events.auditing import (
+    AuditAsked,
+    ExportMade,
     KeyRotated,
     LogVerified,
     ReplayFinished,
@@ -60,6 +62,7 @@ from stairways.core.events.training import (
 
 __all__ = [
     "AlertPushFailed",
+    "AuditAsked",
     "BalanceAsserted",
     "ControllerUpdated",
     "CycleFinished",
@@ -74,6 +77,7 @@ __all__ = [
     "EvaluationStarted",
     "EvaluationStepTaken",
     "Event",
+    "ExportMade",
     "GateDecided",
     "GateOverridden",
     "HaltLifted",
@@ -143,4 +147,6 @@ Event = (
     | ScheduleTriggered
     | TrainingHalted
     | HaltLifted
+    | AuditAsked
+    | ExportMade
 )

@@ -1,4 +1,4 @@
-"""Events about the log itself: it was replayed, verified, or is signed with another key."""
+"""Events about the log itself: it was replayed, verified, asked, exported, or signed anew."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -39,3 +39,24 @@ class KeyRotated:
     key: str  # public, as the C2SP signed-note format writes it
     previous: str | None  # None for the first key of the log
     reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditAsked:
+    """Somebody asked the log something; the answer is what the log said up to ``size``."""
+
+    question: str  # the command or page, for example ``audit gates``
+    arguments: Mapping[str, str]  # what it was asked with, by name; long ones are cut
+    size: int  # events in the log when it was asked
+    root: Digest  # of the log at that size
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExportMade:
+    """Somebody took a copy of what the log says of a run."""
+
+    run: str
+    format: str  # parquet, csv, jsonl, html or bundle
+    files: Mapping[str, Digest]  # SHA-256 of each file that was written, by its name
+    size: int  # events in the log when it was made; with it, the export can be made again
+    root: Digest  # of the log at that size

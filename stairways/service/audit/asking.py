@@ -1,8 +1,4 @@
-"""What an auditor asks the log. Every answer is complete or an error; times are UTC.
-
-All of it comes from the log itself. The read models are not asked: nothing hashes them, so
-they would answer with whatever somebody wrote there.
-"""
+"""Lists of what the log holds: runs, cycles, gates, events and steps."""
 
 import heapq
 from collections.abc import Iterable, Iterator
@@ -13,14 +9,12 @@ from typing import Any
 
 import orjson
 
-from stairways.core.merkle import leaf_hash
 from stairways.core.values import MICROS_PER_DOLLAR, Position, StreamName
 from stairways.errors import NoSuchEventError, UnknownEventError
 from stairways.readmodels.rows import to_time
 from stairways.service.folding import folded_cycles, folded_data, folded_gates, folded_runs
 from stairways.service.runs import RUN_STREAM, run_stream
 from stairways.store.contract import START, Record
-from stairways.store.records import record_bytes
 from stairways.store.sql import SqlStore
 
 Row = dict[str, Any]
@@ -42,20 +36,6 @@ class Filter:
     until: datetime | None = None
     after: Position = START
     to: Position | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Shown:
-    """One record of the log in full, and whether its stored hash is the hash of its bytes."""
-
-    record: Record
-    content: bytes  # canonical JSON of the whole record; its RFC 6962 leaf hash is in the log
-    computed: bytes
-
-    @property
-    def intact(self) -> bool:
-        """Say whether the record is what was hashed when it was written."""
-        return self.computed == self.record.leaf
 
 
 def runs(store: SqlStore) -> list[Row]:
@@ -94,19 +74,6 @@ def steps(
     types = ("EvaluationStepTaken",) if validation else ("StepTaken", "ControllerUpdated")
     records = store.read(stream=run_stream(run), types=types, after=first, until=last)
     return map(_step_row, records) if validation else _with_controller(records)
-
-
-def show(store: SqlStore, position: Position) -> Shown:
-    """Return one record; raises ``NoSuchEventError`` if the log does not reach so far."""
-    record = None
-    if 1 <= position <= store.head().size:
-        record = next(store.read(after=Position(position - 1), until=position, limit=1), None)
-    if record is None:
-        raise NoSuchEventError(
-            f"There is no position {position}; the log holds 1 to {store.head().size}."
-        )
-    content = record_bytes(record)
-    return Shown(record, content, leaf_hash(content))
 
 
 def payload(record: Record) -> Any:  # noqa: ANN401 - any JSON

@@ -1,0 +1,83 @@
+"""What every question of ``stairways audit`` does: record, rehash, answer, say what is wrong."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+
+from stairways.bootstrap import App
+from stairways.cli.printing import shown
+from stairways.errors import LogUnavailableError, StairwaysError
+from stairways.service.audit import WatchedLog, record_asked
+from stairways.store.opening import open_sql_store
+from stairways.store.sqlite import file_of
+
+FOUND = 1
+PATIENCE = 5.0
+"""Seconds that recording a question waits for a writer; the answer must not wait for ever."""
+
+
+@contextmanager
+def asked(app: App, question: str, **arguments: object) -> Iterator[WatchedLog]:
+    """Open the log as of now to answer ``question``, which is recorded if the settings say so.
+
+    What is damaged in the way of the answer is said on stderr, and ends the command with 1.
+    """
+    with app.log(read_only=True) as store:
+        log = WatchedLog(store)
+        if app.settings.audit.record:
+            _record(app, log, f"audit {question}", arguments)
+        if log.head().size <= app.settings.audit.rehash_up_to:
+            log.rehash(app.database_url)
+        else:
+            log.complete()
+        try:
+            yield log
+        finally:
+            _say(log)
+    if log.found.count:
+        raise SystemExit(FOUND)
+
+
+def moment(_: click.Context, __: click.Parameter, text: str | None) -> datetime | None:
+    """Return an ISO time; without a zone it is UTC."""
+    if text is None:
+        return None
+    try:
+        found = datetime.fromisoformat(text)
+        return (found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError) as error:
+        raise click.BadParameter(f"{text[:80]!r} is no time such as 2026-01-07T14:30.") from error
+
+
+def _record(app: App, log: WatchedLog, question: str, arguments: dict[str, object]) -> None:
+    """Append the question; whoever may only read is told that it was not recorded."""
+    try:
+        _refuse_readers(log)
+        store = open_sql_store(app.database_url, clock=app.clock, patience=PATIENCE)
+        try:
+            record_asked(store, log.head(), question, arguments, app.context("audit"))
+        finally:
+            store.close()
+    except StairwaysError as error:
+        reason = " ".join(str(error).split())
+        click.echo(f"This question was not recorded in the log: {shown(reason)}", err=True)
+
+
+def _refuse_readers(log: WatchedLog) -> None:
+    """Raise ``LogUnavailableError`` where a file or its folder cannot be written."""
+    if log.driver.name != "sqlite":
+        return
+    file = Path(file_of(log.driver.engine.url))
+    if not (os.access(file, os.W_OK) and os.access(file.parent, os.W_OK)):
+        raise LogUnavailableError("this account may only read it.")
+
+
+def _say(log: WatchedLog) -> None:
+    for finding in log.findings:
+        click.echo(shown(finding.sentence()), err=True)
+    if log.found.count:
+        click.echo("The log is damaged; `stairways verify` says all of it.", err=True)

@@ -1,0 +1,76 @@
+"""What happened to a model, in a run, or by one person, in order and in words."""
+
+import heapq
+from collections.abc import Iterable, Iterator
+
+from stairways.core.values import StreamName
+from stairways.errors import NoSuchRunError
+from stairways.readmodels.batch import MODEL_STREAM
+from stairways.service.audit.asking import Filter, Row, events, payload
+from stairways.service.audit.sentences import sentence
+from stairways.service.journal import LANDMARKS
+from stairways.service.runs import run_names, run_stream
+from stairways.store.contract import EventStore, Record
+from stairways.store.sql import SqlStore
+
+TOLD = tuple(name for name in LANDMARKS if name != "PolicyUpdated")
+"""What a trail tells; steps and updates are too many to be read one by one."""
+
+
+def trail(
+    store: SqlStore,
+    *,
+    model: str | None = None,
+    run: str | None = None,
+    actor: str | None = None,
+) -> Iterator[Row]:
+    """Yield what happened, oldest first: to ``model``, in ``run``, or by ``actor``.
+
+    Several of them restrict each other. Steps and updates are left out. Raises
+    ``NoSuchRunError`` for a model nobody trained.
+    """
+    found: Iterable[Record]
+    if model is not None:
+        found = _of_model(store, model)
+        found = found if run is None else (r for r in found if _is_of_run(r, run))
+    else:
+        found = events(store, Filter(run=run, types=TOLD))
+    return (_row(record) for record in found if actor in (None, record.actor))
+
+
+def _of_model(store: SqlStore, model: str) -> Iterator[Record]:
+    """Yield what a model's own stream says and what its runs say, in the order of the log."""
+    stream = StreamName(MODEL_STREAM + model)
+    runs = _runs_of(store, model)
+    if not runs and stream not in store.streams(MODEL_STREAM):
+        known = ", ".join(s.removeprefix(MODEL_STREAM) for s in store.streams(MODEL_STREAM))
+        raise NoSuchRunError(f"There is no model {model}; the log knows: {known or 'none'}.")
+    reads = [
+        store.read(stream=one, types=TOLD) for one in (stream, *(run_stream(run) for run in runs))
+    ]
+    yield from heapq.merge(*reads, key=lambda record: record.position)
+
+
+def _runs_of(store: EventStore, model: str) -> list[str]:
+    found = []
+    for run in run_names(store):
+        [start] = store.read(stream=run_stream(run), types=("RunStarted",), limit=1)
+        said = payload(start)
+        if isinstance(said, dict) and said.get("model") == model:
+            found.append(run)
+    return found
+
+
+def _is_of_run(record: Record, run: str) -> bool:
+    return record.stream == run_stream(run) or record.correlation == run
+
+
+def _row(record: Record) -> Row:
+    return {
+        "position": record.position,
+        "recorded_at": record.recorded_at,
+        "actor": record.actor,
+        "stream": record.stream,
+        "type": record.type,
+        "says": sentence(record),
+    }

@@ -7,6 +7,7 @@ from stairways.core.values import Position, StreamName
 from stairways.service.findings import Finding, Findings, shown
 from stairways.service.verify import verify_log
 from stairways.store.contract import START, Head, Record
+from stairways.store.opening import PATIENCE
 from stairways.store.records import record_bytes
 from stairways.store.sql import SqlStore
 
@@ -24,7 +25,7 @@ class WatchedLog(SqlStore):
     """
 
     def __init__(self, store: SqlStore) -> None:
-        super().__init__(store.driver, store.clock, store._patience)  # its own kind
+        super().__init__(store.driver, store.clock, PATIENCE)
         self._end = store.head()
         self.found = Findings()
 

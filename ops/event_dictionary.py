@@ -50,6 +50,7 @@ TYPES = {
     "Micros": "micros",
     "Position": "position",
     "Shares": "shares",
+    "StreamName": "text",
 }
 
 MEANINGS = {

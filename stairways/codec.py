@@ -54,6 +54,10 @@ SCHEMAS: dict[type, tuple[str, int]] = {
     events.ReplayFinished: ("ReplayFinished", 1),
     events.LogVerified: ("LogVerified", 1),
     events.KeyRotated: ("KeyRotated", 1),
+    events.CheckpointSigned: ("CheckpointSigned", 1),
+    events.SegmentSealed: ("SegmentSealed", 1),
+    events.LegalHoldPlaced: ("LegalHoldPlaced", 1),
+    events.LegalHoldLifted: ("LegalHoldLifted", 1),
     events.AlertPushFailed: ("AlertPushFailed", 1),
     events.DaemonStarted: ("DaemonStarted", 1),
     events.DaemonStopped: ("DaemonStopped", 1),
@@ -179,6 +183,14 @@ def encode_columns(event_type: type, columns: Mapping[str, Column]) -> list[byte
     if set(columns) != set(_fields(event_type)):
         odd = ", ".join(sorted(set(columns) ^ set(_fields(event_type))))
         raise NotCanonicalError(f"{name}: columns and fields differ: {odd}.")
+    return canonical_rows(columns, name)
+
+
+def canonical_rows(columns: Mapping[str, Column], name: str) -> list[bytes]:
+    """Return the canonical bytes of many objects of the same keys, made from arrays.
+
+    Columns are as in ``encode_columns``; ``name`` is what an error calls the objects.
+    """
     keys = sorted(columns)
     read = {key: _column_texts(columns[key], f"{name}.{key}") for key in keys}
     if len({len(texts) for _, texts, _ in read.values()}) > 1:

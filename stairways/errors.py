@@ -78,3 +78,7 @@ class NoSuchDataError(StairwaysError):
 
 class ModelRefusedError(StairwaysError):
     """A model cannot be imported: the message names the file and the reason."""
+
+
+class RetentionError(StairwaysError):
+    """Payloads must stay where they are, or a hold cannot be placed or lifted."""

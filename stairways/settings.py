@@ -23,6 +23,7 @@ from stairways.codec import canonical
 from stairways.core.controller import ControllerRules
 from stairways.core.gate import GateLimits
 from stairways.core.ledger import TradingRules
+from stairways.core.retention import RetentionRules
 from stairways.core.stairway import Programme
 from stairways.core.values import MICROS_PER_DOLLAR, Digest, Micros, digest_of
 from stairways.errors import SettingsError
@@ -95,6 +96,7 @@ class Settings:
     stairway: Programme = field(default_factory=Programme)
     ppo: PpoRules = field(default_factory=PpoRules)
     gates: GateLimits = field(default_factory=GateLimits)
+    retention: RetentionRules = field(default_factory=RetentionRules)
     log: LogSettings = field(default_factory=LogSettings)
     audit: AuditSettings = field(default_factory=AuditSettings)
 

@@ -38,6 +38,8 @@ COMMANDS = {
     "tiles": "Write the log as static files of a transparency log.",
     "backup": "Copy the log, online and verified.",
     "restore": "Copy a backup into an empty log.",
+    "archive": "Move the step payloads of closed runs into sealed segments.",
+    "hold": "Place and lift legal holds.",
     "proof": "Prove a record, or a continuation, to somebody without the log.",
     "audit": "Ask the log what was trained and decided, when, by whom, and on what evidence.",
 }

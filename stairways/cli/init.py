@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 @click.option(
     "--roles",
     is_flag=True,
-    help="On PostgreSQL: also make the roles stairways_owner, stairways_writer and "
-    "stairways_auditor, each with the least rights.",
+    help="On PostgreSQL: also make the roles stairways_owner, stairways_writer, "
+    "stairways_archivist and stairways_auditor, each with the least rights.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 @click.pass_obj

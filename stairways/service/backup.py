@@ -25,6 +25,7 @@ TABLES: dict[str, Sequence[str]] = {
     "events": ("position", "type", "schema", "payload", "leaf"),
     "blobs": ("digest", "size", "encoding", "content"),
     "checkpoints": ("id", "note"),
+    "segments": ("position", "stream", "type", "schema", "first", "last", "events", "digest"),
 }
 """What is copied, in this order: the columns of each table, its key first."""
 

@@ -43,8 +43,8 @@ class Connection(Protocol):
         ...
 
 
-EventRow = tuple[int, str, int, bytes, bytes]
-"""A row of ``events``: position, type, schema, payload, leaf."""
+EventRow = tuple[int, str, int, bytes | None, bytes]
+"""A row of ``events``: position, type, schema, payload (None if a segment holds it), leaf."""
 
 
 class Driver(NamedTuple):

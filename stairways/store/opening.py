@@ -5,7 +5,7 @@ A SQLite file is made and upgraded on first use. A PostgreSQL database is upgrad
 """
 
 import functools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -16,35 +16,16 @@ import stairways
 from stairways.errors import LogUnavailableError, SchemaMismatchError, StairwaysError
 from stairways.store.contract import EventStore
 from stairways.store.driver import Driver
+from stairways.store.guards import QUERIES, missing_guards
 from stairways.store.memory import MemoryStore
 from stairways.store.postgres import postgres_driver
 from stairways.store.sql import SqlStore
 from stairways.store.sqlite import file_of, sqlite_driver
-from stairways.store.tables import APPEND_ONLY
 
 Clock = Callable[[], datetime]
 
 PATIENCE = 30.0
 """Seconds to wait for another writer, or for a database that went away."""
-
-TRIGGERS = {
-    "sqlite": (
-        "SELECT name FROM sqlite_master WHERE type = 'trigger'"
-        " AND instr(sql, 'RAISE(ABORT, ''the log is append-only: ' || tbl_name || ''')') > 0"
-    ),
-    "postgresql": (
-        "SELECT t.tgname FROM pg_trigger t JOIN pg_proc p ON p.oid = t.tgfoid"
-        " WHERE t.tgenabled = 'A'"
-        " AND starts_with(ltrim(p.prosrc), 'BEGIN RAISE EXCEPTION ''the log is append-only')"
-    ),
-}
-"""Queries for the names of the triggers that work, by kind of database."""
-
-_HEAD_GUARDS = {
-    "sqlite": {"head_refuse_delete", "head_refuse_shrink"},
-    "postgresql": {"head_refuse_change", "head_refuse_shrink"},
-}
-_REFUSED = {"sqlite": ("update", "delete"), "postgresql": ("change", "truncate")}
 
 
 def system_clock() -> datetime:
@@ -214,18 +195,12 @@ def _refuse_foreign(driver: Driver) -> None:
 def _check_guards(driver: Driver) -> None:
     """Raise ``SchemaMismatchError`` if a trigger that protects the log is not there."""
     with driver.engine.connect() as connection:
-        present = connection.execute(text(TRIGGERS[driver.name])).scalars().all()
+        present = connection.execute(text(QUERIES[driver.name])).all()
     if missing := missing_guards(driver.name, present):
         raise SchemaMismatchError(
             f"The log {_name(driver)} lacks the triggers that refuse changes: "
             f"{', '.join(missing)}. Somebody removed them; run `stairways verify` and find out why."
         )
-
-
-def missing_guards(kind: str, present: Iterable[str]) -> list[str]:
-    """Return the triggers that a database of that kind needs and that are not ``present``."""
-    wanted = {f"{table}_refuse_{what}" for table in APPEND_ONLY for what in _REFUSED[kind]}
-    return sorted((wanted | _HEAD_GUARDS[kind]) - set(present))
 
 
 def _known_revisions() -> set[str]:

@@ -14,6 +14,7 @@ from stairways.store.driver import Connection, Driver, EventRow
 _COPY = "COPY events (position, type, schema, payload, leaf) FROM STDIN (FORMAT BINARY)"
 _FIVE = struct.pack("!hi", 5, 8)  # columns, then the length of the position
 _LEAF = struct.pack("!i", 32)
+_NULL = struct.pack("!i", -1)
 
 
 def postgres_driver(url: URL, patience: float, *, read_only: bool = False) -> Driver:
@@ -73,7 +74,8 @@ def copy_rows(rows: Iterable[EventRow]) -> bytes:
             name = type_.encode()
             kind = whole(len(name)) + name + whole(4) + whole(schema)
             kinds[type_, schema] = kind
-        parts += (_FIVE, long(position), kind, whole(len(payload)), payload, _LEAF, leaf)
+        content = _NULL if payload is None else whole(len(payload)) + payload
+        parts += (_FIVE, long(position), kind, content, _LEAF, leaf)
     return b"".join(parts)
 
 

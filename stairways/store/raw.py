@@ -9,11 +9,16 @@ from collections.abc import Iterator, Sequence
 from types import TracebackType
 from typing import Any, NamedTuple, Self, cast
 
+import orjson
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
+from stairways.core.values import Digest
 from stairways.errors import LogUnavailableError, SchemaMismatchError
+from stairways.store.blobs import unpack
 from stairways.store.driver import Connection, Driver, Row
-from stairways.store.opening import PATIENCE, TRIGGERS, driver_for, missing_guards
+from stairways.store.guards import QUERIES, missing_guards
+from stairways.store.opening import PATIENCE, driver_for
+from stairways.store.segments import Archive
 from stairways.store.tables import NOT_BULK
 
 _PAGE = 4096
@@ -24,6 +29,10 @@ _LANDMARKS = f"""
 _SIGNING_KEYS = f"""
     SELECT position, payload FROM events
     WHERE type = 'KeyRotated' AND {NOT_BULK} ORDER BY position"""  # noqa: S608
+
+_SEALINGS = f"""
+    SELECT position, payload FROM events
+    WHERE type = 'SegmentSealed' AND {NOT_BULK} ORDER BY position"""  # noqa: S608
 
 
 class Bounds(NamedTuple):
@@ -63,6 +72,8 @@ class RawLog:
         self.url = url
         self.driver: Driver = driver_for(url, patience, read_only=True)
         self._connection: Connection | None = None
+        self._archive = Archive(self.segments_claiming, self._content_of)
+        self._claimed: Sequence[tuple[int, int, str]] | None = None
 
     def __enter__(self) -> Self:
         try:
@@ -130,12 +141,16 @@ class RawLog:
         )
 
     def events(self, first: int, last: int) -> list[Row]:
-        """Return the rows of ``events`` from position ``first`` to ``last``."""
-        return self.rows(
+        """Return the rows of ``events`` from position ``first`` to ``last``.
+
+        Payloads that were moved come from their segments; what none holds stays None.
+        """
+        rows = self.rows(
             "SELECT position, type, schema, payload, leaf FROM events"
             " WHERE position BETWEEN ? AND ? ORDER BY position",
             (first, last),
         )
+        return self._archive.filled(rows) if any(row[3] is None for row in rows) else rows
 
     def landmarks(self, last: int) -> Iterator[Row]:
         """Yield position, type and payload of all events but the most frequent types."""
@@ -150,6 +165,26 @@ class RawLog:
     def checkpoints(self) -> list[Row]:
         """Return id and note of every signed checkpoint."""
         return self.rows("SELECT id, note FROM checkpoints ORDER BY id")
+
+    def segments(self) -> list[Row]:
+        """Return every row of ``segments``."""
+        return self.rows(
+            "SELECT position, stream, type, schema, first, last, events, digest FROM segments"
+            " ORDER BY position"
+        )
+
+    def sealings(self) -> list[Row]:
+        """Return position and payload of every event that a segment was sealed."""
+        return self.rows(_SEALINGS)
+
+    def segments_claiming(self, position: int) -> Sequence[str]:
+        """Return the segments that hold ``position`` by their row or by their event.
+
+        Either may have been damaged: what counts is that the payload gives the leaf.
+        """
+        if self._claimed is None or not self._claims(position):
+            self._claimed = [*self._claims_of_rows(), *self._claims_of_events()]
+        return self._claims(position)
 
     def signing_keys(self) -> list[Row]:
         """Return position and payload of every event that names a signing key."""
@@ -168,8 +203,32 @@ class RawLog:
 
     def missing_guards(self) -> Sequence[str]:
         """Return the names of triggers that should protect the log and are not there."""
-        present = self.rows(TRIGGERS[self.driver.name])
-        return missing_guards(self.driver.name, [name for (name,) in present])
+        return missing_guards(self.driver.name, self.rows(QUERIES[self.driver.name]))
+
+    def _claims(self, position: int) -> list[str]:
+        claimed = self._claimed or ()
+        return list(dict.fromkeys(d for first, last, d in claimed if first <= position <= last))
+
+    def _claims_of_rows(self) -> Iterator[tuple[int, int, str]]:
+        for *_, first, last, _, digest in self.segments():
+            if isinstance(first, int) and isinstance(last, int) and isinstance(digest, str):
+                yield first, last, digest
+
+    def _claims_of_events(self) -> Iterator[tuple[int, int, str]]:
+        for _, payload in self.sealings():
+            try:
+                said = orjson.loads(payload)
+                first, last, digest = said["first"], said["last"], said["segment"]
+            except (orjson.JSONDecodeError, KeyError, TypeError):
+                continue
+            if isinstance(first, int) and isinstance(last, int) and isinstance(digest, str):
+                yield first, last, digest
+
+    def _content_of(self, digest: str) -> bytes:
+        rows = self.rows(
+            "SELECT digest, size, encoding, content FROM blobs WHERE digest = ?", (digest,)
+        )
+        return unpack(Digest(digest), rows)
 
     def rows(self, statement: str, parameters: Sequence[object] = ()) -> list[Row]:
         """Return the rows of a query; raises ``UnreadableRowsError`` if they are damaged."""

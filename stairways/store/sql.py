@@ -28,7 +28,7 @@ from stairways.store.contract import (
     Lease,
     Record,
 )
-from stairways.store.driver import Connection, Driver, EventRow, Row
+from stairways.store.driver import Connection, Driver, Row
 from stairways.store.pages import (
     EVENTS_A_PAGE,
     Page,
@@ -47,6 +47,7 @@ from stairways.store.records import (
     compose,
     record_maker,
 )
+from stairways.store.segments import Archive
 from stairways.store.tables import BULK_TYPES
 
 Clock = Callable[[], datetime]
@@ -70,6 +71,7 @@ _FEW = 8
 
 _INSERT_CHECKPOINT = """
     INSERT INTO checkpoints (id, note) SELECT coalesce(max(id), 0) + 1, ? FROM checkpoints"""
+_SEGMENTS_OF = "SELECT digest FROM segments WHERE last >= ? AND first <= ? ORDER BY last"
 _INSERT_BLOB = """
     INSERT INTO blobs (digest, size, encoding, content) VALUES (?, ?, ?, ?)
     ON CONFLICT DO NOTHING"""
@@ -86,6 +88,7 @@ class SqlStore:
         self.driver = driver
         self.clock = clock
         self._patience = patience
+        self._archive = Archive(self._segments_of, self._content_of)
 
     def append(
         self,
@@ -94,8 +97,13 @@ class SqlStore:
         events: Sequence[Encoded],
         context: Context,
         blobs: Sequence[bytes] = (),
+        *,
+        also: Callable[[Connection, Appended], None] | None = None,
     ) -> Appended:
-        """Append ``events`` to ``stream`` in one transaction that is durable on return."""
+        """Append ``events`` to ``stream`` in one transaction that is durable on return.
+
+        ``also`` writes what belongs to them in the same transaction.
+        """
         check_context(stream, events, context)
         packed = [pack(content) for content in blobs]
 
@@ -110,6 +118,8 @@ class SqlStore:
             grown = edge_from_bytes(size, edge)
             new = compose(grown, stream, version, events, context=context, recorded_at=self.clock())
             self._write(connection, stream_id, events, new, packed)
+            if also is not None:
+                also(connection, new.append.result())
             connection.commit()
             return new.append.result()
 
@@ -307,17 +317,23 @@ class SqlStore:
         connection.execute(insert, (stream_id, stream))
         return stream_id
 
+    def _segments_of(self, position: int) -> Sequence[str]:
+        found = self.rows(_SEGMENTS_OF, (position, position))
+        return [digest for (digest,) in found]
+
+    def _content_of(self, digest: str) -> bytes:
+        return self.get_blob(Digest(digest))
+
     def _records(self, page: Page, types: Sequence[str]) -> Iterator[Record]:
-        rows = iter(events_of(self, page, types))
+        """Yield the records of a page; a payload that is lost is empty, for readers to name."""
+        found = events_of(self, page, types)
+        if any(row[3] is None for row in found):
+            found = self._archive.filled(found)
+        rows = iter(found)
         row = next(rows, None)
         for append in page.appends:
             make = record_maker(append)
             while row is not None and row[0] <= append.last:
-                yield make(*(row if row[3] is not None else _without_payload(row)))
+                position, type_, schema, payload, leaf = row
+                yield make(position, type_, schema, payload or b"", leaf)
                 row = next(rows, None)
-
-
-def _without_payload(row: EventRow) -> EventRow:
-    """Return a row whose payload is gone as one with an empty payload, for readers to name."""
-    position, type_, schema, _, leaf = row
-    return position, type_, schema, b"", leaf

@@ -2,8 +2,8 @@
 
 ``appends`` holds once what all events of one append share, so that a row of ``events`` is
 small and quick to write; the view ``records`` joins them for people. All tables of the log but
-``head`` refuse UPDATE, DELETE and TRUNCATE by triggers. ``leases`` is no part of the log: it
-says who may write now.
+``head`` refuse UPDATE, DELETE and TRUNCATE by triggers; ``guards.py`` has them. ``leases`` is no
+part of the log: it says who may write now.
 """
 
 from sqlalchemy import (
@@ -24,8 +24,8 @@ from sqlalchemy import (
 BULK_TYPES = ("ControllerUpdated", "EvaluationStepTaken", "StepTaken")
 """Events so frequent that finding them by type needs no index; all others have one."""
 
-APPEND_ONLY = ("streams", "appends", "events", "blobs", "checkpoints")
-"""Tables whose rows are never changed nor removed."""
+APPEND_ONLY = ("streams", "appends", "events", "blobs", "checkpoints", "segments")
+"""Tables whose rows are never changed nor removed, but for payloads that a segment holds."""
 
 NOT_BULK = " AND ".join(f"type <> '{name}'" for name in BULK_TYPES)
 """What the index by type covers. (With NOT IN, SQLite would build a table for every row.)"""
@@ -120,3 +120,21 @@ leases = Table(
     Column("renewed_at", _Whole, nullable=False),  # microseconds; for people, decides nothing
     sqlite_strict=True,
 )
+
+segments = Table(
+    "segments",
+    metadata,
+    Column(
+        "position", _Whole, ForeignKey("events.position"), primary_key=True, autoincrement=False
+    ),  # of the event SegmentSealed that says the same
+    Column("stream", Integer, ForeignKey("streams.id"), nullable=False),
+    Column("type", Text, nullable=False),
+    Column("schema", Integer, nullable=False),
+    Column("first", _Whole, nullable=False),
+    Column("last", _Whole, nullable=False),
+    Column("events", _Whole, nullable=False),
+    Column("digest", Text, ForeignKey("blobs.digest"), nullable=False),
+    CheckConstraint("first <= last", name="segments_hold_events"),
+    sqlite_strict=True,
+)
+Index("segments_by_last", segments.c.last, segments.c.first)

@@ -5,12 +5,15 @@ from collections.abc import Callable
 import psycopg
 import pytest
 
-from stairways.core.values import NEW, StreamName
+from stairways.core.events import SegmentSealed
+from stairways.core.values import NEW, Position, StreamName, digest_of
 from stairways.errors import LogUnavailableError
 from stairways.service.verify import verify_log
+from stairways.store import archiving
 from stairways.store.contract import Context, Encoded
 from stairways.store.opening import open_sql_store
-from stairways.store.roles import AUDITOR, OWNER, WRITER, make_roles
+from stairways.store.roles import ARCHIVIST, AUDITOR, OWNER, WRITER, make_roles
+from stairways.store.segments import pack_segment
 from stairways.store.tables import APPEND_ONLY
 
 RUN = StreamName("run-1")
@@ -39,9 +42,11 @@ def as_role(url: str, role: str) -> str:
 
 FORBIDDEN = [
     *[f"UPDATE {table} SET {column} = {column}" for table, column in (
-        ("events", "payload"), ("appends", "actor"), ("streams", "name"),
+        ("events", "leaf"), ("appends", "actor"), ("streams", "name"), ("segments", "digest"),
         ("blobs", "content"), ("checkpoints", "note"), ("head", "id"),
     )],
+    "INSERT INTO blobs VALUES ('x', 1, 'no', 'x') ON CONFLICT (digest) DO UPDATE SET size = 2",
+    "MERGE INTO events e USING events f ON e.position = f.position WHEN MATCHED THEN DELETE",
     *[f"DELETE FROM {table}" for table in LOG],
     *[f"TRUNCATE {table} CASCADE" for table in LOG],
     *[f"DROP TABLE {table} CASCADE" for table in LOG],
@@ -51,11 +56,15 @@ FORBIDDEN = [
     "CREATE OR REPLACE FUNCTION stairways_refuse() RETURNS trigger LANGUAGE sql AS 'SELECT NEW'",
     "SET session_replication_role = replica",
     "ALTER TABLE events OWNER TO CURRENT_USER",
-    "GRANT ALL ON events TO CURRENT_USER; UPDATE events SET payload = payload",
+    "GRANT ALL ON events TO CURRENT_USER; UPDATE events SET leaf = leaf",
     "INSERT INTO head VALUES (2, 0, '', '')",
     "CREATE TABLE public.mine (id int)",
     "INSERT INTO alembic_version VALUES ('9999')",
 ]  # fmt: skip
+ONLY_ARCHIVING = [
+    "UPDATE events SET payload = payload",
+    "INSERT INTO segments VALUES (1, 1, 'StepTaken', 1, 1, 1, 1, 'x')",
+]
 ONLY_READING = [
     "INSERT INTO streams VALUES (7, 'mine')",
     "INSERT INTO blobs VALUES ('x', 1, 'identity', 'x')",
@@ -76,9 +85,9 @@ def refused(url: str, role: str, statement: str) -> str:
     return str(caught.value)
 
 
-@pytest.mark.parametrize("role", [WRITER, AUDITOR])
-def test_neither_writer_nor_auditor_can_touch_what_is_written(url: str, role: str) -> None:
-    for statement in FORBIDDEN:
+@pytest.mark.parametrize("role", [WRITER, ARCHIVIST, AUDITOR])
+def test_nobody_but_the_owner_can_touch_what_is_written(url: str, role: str) -> None:
+    for statement in [*FORBIDDEN, *(ONLY_ARCHIVING if role != ARCHIVIST else ())]:
         said = refused(url, role, statement)
         assert "permission denied" in said or "must be owner" in said, (statement, said)
 
@@ -100,6 +109,43 @@ def test_the_writer_can_do_its_work(url: str) -> None:
     store.close()
     said = refused(url, WRITER, "UPDATE head SET size = 0")
     assert "the log is append-only" in said
+
+
+def test_the_archivist_removes_no_payload_that_no_segment_holds(url: str) -> None:
+    forged = "SELECT 1 AS first, 9 AS last, 'StepTaken' AS type, 1 AS schema, 1 AS stream, digest"
+    for statement in (
+        "UPDATE events SET payload = NULL",
+        "UPDATE events SET payload = '{}'",
+        f"CREATE TEMP TABLE segments AS {forged} FROM blobs; UPDATE events SET payload = NULL",
+    ):
+        said = refused(url, ARCHIVIST, statement)
+        assert "the log is append-only" in said, (statement, said)
+    said = refused(url, ARCHIVIST, ONLY_ARCHIVING[1])
+    assert "foreign key" in said
+
+
+def test_the_archivist_archives_and_gives_the_room_back(url: str) -> None:
+    """The rest of archiving is tested with a whole run; here it is who may."""
+    payloads = {1: STEP.payload}
+    sealed = SegmentSealed(
+        stream=RUN,
+        type="StepTaken",
+        schema=1,
+        first=Position(1),
+        last=Position(1),
+        events=1,
+        segment=digest_of(pack_segment(payloads)),
+        size=len(pack_segment(payloads)),
+    )
+    store = open_sql_store(as_role(url, ARCHIVIST))
+    context = Context(actor="a", correlation="c", append_id="2")
+    archiving.seal(store, sealed, pack_segment(payloads), StreamName("operator"), context)
+    [segment] = archiving.segments_of(store, RUN)
+    archiving.clear(store, segment, Position(2))
+    archiving.reclaim(store)
+    assert store.rows("SELECT payload FROM events WHERE position = 1", ()) == [(None,)]
+    assert [record.payload for record in store.read(stream=RUN)] == [STEP.payload]
+    store.close()
 
 
 def test_even_the_owner_meets_the_guards(url: str) -> None:

@@ -9,10 +9,14 @@ codec writes so that they read back bit for bit. Tuples by symbol follow the ord
 
 from stairways.core.events.auditing import (
     AuditAsked,
+    CheckpointSigned,
     ExportMade,
     KeyRotated,
+    LegalHoldLifted,
+    LegalHoldPlaced,
     LogVerified,
     ReplayFinished,
+    SegmentSealed,
 )
 from stairways.core.events.data import (
     DataFindingRaised,
@@ -64,6 +68,7 @@ __all__ = [
     "AlertPushFailed",
     "AuditAsked",
     "BalanceAsserted",
+    "CheckpointSigned",
     "ControllerUpdated",
     "CycleFinished",
     "CycleStarted",
@@ -83,6 +88,8 @@ __all__ = [
     "HaltLifted",
     "KeyRotated",
     "LeaseTaken",
+    "LegalHoldLifted",
+    "LegalHoldPlaced",
     "LogVerified",
     "ModelPromoted",
     "ModelRolledBack",
@@ -102,6 +109,7 @@ __all__ = [
     "ScheduleRetried",
     "ScheduleSkipped",
     "ScheduleTriggered",
+    "SegmentSealed",
     "StepTaken",
     "TrainingHalted",
 ]
@@ -132,6 +140,10 @@ Event = (
     | ReplayFinished
     | LogVerified
     | KeyRotated
+    | CheckpointSigned
+    | SegmentSealed
+    | LegalHoldPlaced
+    | LegalHoldLifted
     | AlertPushFailed
     | DaemonStarted
     | DaemonStopped

@@ -1,9 +1,9 @@
-"""Events about the log itself: it was replayed, verified, asked, exported, or signed anew."""
+"""Events about the log itself: replayed, verified, asked, exported, signed, archived, held."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from stairways.core.values import Digest, Micros, Position
+from stairways.core.values import Digest, Micros, Position, StreamName
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,3 +60,52 @@ class ExportMade:
     files: Mapping[str, Digest]  # SHA-256 of each file that was written, by its name
     size: int  # events in the log when it was made; with it, the export can be made again
     root: Digest  # of the log at that size
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckpointSigned:
+    """The log as it stood at ``size`` was signed; the note is in the table ``checkpoints``."""
+
+    checkpoint: int  # its number there
+    origin: str  # the log's name in it
+    size: int
+    root: Digest
+    keys: tuple[str, ...]  # public, of those who signed
+    note: Digest  # SHA-256 of the signed note
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SegmentSealed:
+    """The payloads of one kind of event of a closed run were put into a sealed segment.
+
+    The segment is a Parquet blob of the log. It holds every event of ``stream``, ``type`` and
+    ``schema`` from position ``first`` to ``last``; their leaves stay where they were.
+    """
+
+    stream: StreamName  # whose events they are
+    type: str  # of the events
+    schema: int  # of the events
+    first: Position  # of the first of them
+    last: Position  # of the last of them
+    events: int  # how many they are
+    segment: Digest  # of the Parquet blob
+    size: int  # bytes of the Parquet blob
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LegalHoldPlaced:
+    """Nothing of these runs may be moved to segments until the hold is lifted."""
+
+    name: str  # of the hold
+    runs: tuple[str, ...]  # names; none means every run
+    who: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LegalHoldLifted:
+    """A hold ended."""
+
+    name: str  # of the hold
+    who: str
+    reason: str

@@ -81,17 +81,28 @@ def current_key(store: EventStore) -> PublicKey | None:
 
 def prove_record(store: SqlStore, position: Position, note: str) -> Proof:
     """Return the proof that the record at ``position`` is under the checkpoint ``note``."""
-    checkpoint = parse_checkpoint(parse_note(note.encode()).text)
+    size = checkpoint_of(note).size
+    spans = inclusion_spans(position - 1, size) if 1 <= position <= size else []
+    return prove_with(store, position, note, _span_roots(store, spans))
+
+
+def prove_with(store: SqlStore, position: Position, note: str, hashes: Sequence[bytes]) -> Proof:
+    """Return the proof that ``hashes`` make for the record at ``position``, if it holds."""
+    checkpoint = checkpoint_of(note)
     if not 1 <= position <= checkpoint.size:
         raise SealError(
             f"The checkpoint covers positions 1 to {checkpoint.size}, not {position}. Sign a "
             "newer one with `stairways seal`."
         )
     [record] = store.read(after=Position(position - 1), until=position)
-    hashes = _span_roots(store, inclusion_spans(position - 1, checkpoint.size))
     proof = Proof(position - 1, hashes, note, record_bytes(record))
     _check_holds(proof, checkpoint)
     return proof
+
+
+def checkpoint_of(note: str) -> Checkpoint:
+    """Return the checkpoint that a signed note is; its signatures are not checked."""
+    return parse_checkpoint(parse_note(note.encode()).text)
 
 
 def check_proof(text: str, keys: Sequence[PublicKey]) -> tuple[Proof, Checkpoint]:

@@ -19,7 +19,7 @@ What decides about a run comes from, each later one winning: the defaults, one T
 (`STAIRWAYS_SECTION__KEY`, for example `STAIRWAYS_PPO__LANES=4`), and flags
 (`--set ppo.lanes=4`). An unknown name, a wrong type or a value out of range is refused with the
 place it came from. Lists are written with commas in variables and flags, amounts of money in
-dollars. Every value but those of `log` and `audit` is part of the run's first event.
+dollars. Every value but those of `log`, `audit` and `console` is part of the run's first event.
 
 ```toml
 [trading]
@@ -38,6 +38,11 @@ The text is made by `ops/settings_reference.py`; a test fails when it is not up 
 """
 
 MEANINGS = {
+    "console.port": "the port; 0 takes any that is free",
+    "console.public_url": "as browsers see it, such as `https://audit.example.org`; needed where "
+    "it listens on more than a loopback address",
+    "console.tokens": "`ROLE:NAME:SHA256`, one for each token; `stairways serve --new-token NAME` "
+    "prints both",
     "controller.error_gain": "e = clip(gain (target - hold rate), -1, 1)",
     "controller.fast_gain": "fast lane = gain e (1 + regime_weight regime)",
     "controller.regime_weight": "how much the regime score scales the fast lane",

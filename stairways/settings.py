@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Literal
 
 from stairways.codec import canonical
+from stairways.console.rules import ConsoleRules
 from stairways.core.controller import ControllerRules
 from stairways.core.gate import GateLimits
 from stairways.core.ledger import TradingRules
@@ -40,8 +41,7 @@ OTHER_VARIABLES = ("STAIRWAYS_ACTOR", "STAIRWAYS_KEY", "STAIRWAYS_SHARED")
 
 TEST_PREFIX = "STAIRWAYS_TEST_"
 
-UNRECORDED = ("log", "audit")
-"""Sections that decide nothing about a run: where its log lies, how it is audited."""
+UNRECORDED = ("log", "audit", "console")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,6 +99,7 @@ class Settings:
     retention: RetentionRules = field(default_factory=RetentionRules)
     log: LogSettings = field(default_factory=LogSettings)
     audit: AuditSettings = field(default_factory=AuditSettings)
+    console: ConsoleRules = field(default_factory=ConsoleRules)
 
 
 @dataclass(frozen=True, slots=True)

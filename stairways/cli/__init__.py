@@ -42,6 +42,7 @@ COMMANDS = {
     "hold": "Place and lift legal holds.",
     "proof": "Prove a record, or a continuation, to somebody without the log.",
     "audit": "Ask the log what was trained and decided, when, by whom, and on what evidence.",
+    "serve": "Serve a read-only web console over the log.",
 }
 """The name and one-line help of every command, in the order of a day's work."""
 

@@ -20,6 +20,14 @@ class LeaseHeldError(StairwaysError):
     """Another process is doing that already; the message names it."""
 
 
+class HaltedError(StairwaysError):
+    """A person has halted all training and serving, or what was said about that does not fit."""
+
+
+class TrainingStoppedError(StairwaysError):
+    """Training stopped between two rollouts because it was told to; it can go on."""
+
+
 class LogBusyError(StairwaysError):
     """Another process is writing to the log and did not finish in time."""
 

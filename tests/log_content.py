@@ -8,7 +8,8 @@ from stairways.readmodels.batch import OfRun
 from stairways.service.journal import decoded
 from stairways.store.contract import EventStore
 
-INTERRUPTIONS = ("RunResumed", "RunStopped")
+INTERRUPTIONS = ("RunResumed", "RunStopped", "TrainingHalted", "HaltLifted")
+"""What stands in the log only because somebody or something interrupted a run."""
 
 
 def content(store: EventStore) -> list[tuple[str, e.Event]]:

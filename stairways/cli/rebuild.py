@@ -53,6 +53,7 @@ class Time(click.ParamType[datetime]):
     metavar="FILE",
     help="model.safetensors: parameters alone. model.zip: an archive of stable-baselines3.",
 )
+@click.option("--for-audit", is_flag=True, help="Also while serving is halted; never to trade by.")
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 @click.pass_obj
 def command(  # noqa: PLR0917 - click passes by name
@@ -62,7 +63,8 @@ def command(  # noqa: PLR0917 - click passes by name
     cycle: int | None,
     time: datetime | None,
     out: Path,
-    as_json: bool,  # noqa: FBT001 - a flag of the command line
+    for_audit: bool,  # noqa: FBT001 - a flag of the command line
+    as_json: bool,  # noqa: FBT001 - as above
 ) -> None:
     """Write the model as it stood at a moment, rebuilt from the log and its blobs.
 
@@ -73,10 +75,13 @@ def command(  # noqa: PLR0917 - click passes by name
         raise click.UsageError("Say when: --at POSITION, --cycle N or --time TIME.")
     if out.suffix not in KINDS:
         raise click.UsageError(f"--out {out}: the name must end in {' or '.join(KINDS)}.")
+    from stairways.service.halt import refuse_when_halted  # noqa: PLC0415 - help must start light
     from stairways.service.rebuild import Moment, rebuild  # noqa: PLC0415 - help must start light
     from stairways.service.runs import find_run  # noqa: PLC0415 - as above
 
     with app.log() as store:
+        if not for_audit:
+            refuse_when_halted(store)
         job = recorded_job(app, store, find_run(store, run))
         place = None if position is None else Position(position)
         rebuilt = rebuild(job, Moment(position=place, cycle=cycle, time=time))

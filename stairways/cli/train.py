@@ -1,5 +1,6 @@
 """``stairways train``: the main job."""
 
+import signal
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from stairways.logs import Progress as Bar
     from stairways.market.aligned import Aligned
     from stairways.market.bars import Bars
+    from stairways.service.climb import Brake
     from stairways.service.plan import Plan
     from stairways.service.run_stairway import Job
     from stairways.service.warm_start import Start
@@ -120,7 +122,8 @@ def _refuse_unheard(app: "App", bars: Sequence[str], data: str | None) -> None:
 
 def train(app: "App", job: "Job") -> "RunSummary":
     """Run a job to its end behind a progress bar and return its summary from the log."""
-    from stairways.service.run_stairway import run_stairway  # noqa: PLC0415 - torch is slow to load
+    from stairways.service.processes import this_process  # noqa: PLC0415 - as below
+    from stairways.service.run_stairway import run_alone  # noqa: PLC0415 - torch is slow to load
     from stairways.service.training import summary_of  # noqa: PLC0415 - as above
 
     plan = job.plan
@@ -128,8 +131,18 @@ def train(app: "App", job: "Job") -> "RunSummary":
     with app.progress(f"run {job.run}", total) as bar:
         bar.advance(0, "compiling the environment (first run only)")
         job.watcher.show(bar)  # type: ignore[attr-defined] # made below
-        run_stairway(job)
+        run_alone(replace(job, brake=_brake(job)), this_process())
     return summary_of(job.store, job.run)
+
+
+def _brake(job: "Job") -> "Brake":
+    """Return what stops a run at its next rollout: a halt in the log, or SIGTERM."""
+    from stairways.service.halt import HaltWatch  # noqa: PLC0415 - help must start in a blink
+
+    told: list[str] = []
+    signal.signal(signal.SIGTERM, lambda *_: told.append("SIGTERM came."))
+    watch = HaltWatch(job.store)
+    return lambda: told[0] if told else watch()
 
 
 class Watcher:

@@ -4,6 +4,7 @@ The loop is driven by ``Progress``, a fold of the events in the log, so that goi
 interrupted run is the same code as running it.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from statistics import mean
 from typing import Protocol
@@ -18,7 +19,7 @@ from stairways.core.stairway import Cycle, Windows
 from stairways.core.values import Digest, Position, StreamName, digest_of
 from stairways.env.lanes import Lanes
 from stairways.env.tape import Tape
-from stairways.errors import TrainingFailedError
+from stairways.errors import TrainingFailedError, TrainingStoppedError
 from stairways.market.bars import Bars
 from stairways.service.journal import Journal
 from stairways.service.plan import Plan
@@ -30,6 +31,13 @@ from stairways.training.recorder import Clock, rollout_events
 from stairways.training.state import State
 
 START = Position(0)
+
+Brake = Callable[[], str | None]
+"""Asked before every rollout and every cycle; returns why to stop there, or None to go on."""
+
+
+def go_on() -> None:
+    """Never stop."""
 
 
 class Watcher(Protocol):
@@ -68,6 +76,7 @@ class Climber:
     reference: Float32 | None = None  # parameters that divergence is measured from
     last_update: Position = START
     latest: Position = START  # the last event this run wrote
+    brake: Brake = go_on
     kept: list[bytes] = field(default_factory=list)  # blobs of the next event to be noted
 
     @property
@@ -185,8 +194,14 @@ class Climber:
         self.record(rollout)
         return rollout
 
+    def stop_if_told(self) -> None:
+        """Raise ``TrainingStoppedError`` if somebody wants the run to stop here."""
+        if (reason := self.brake()) is not None:
+            raise TrainingStoppedError(reason)
+
     def learn_once(self, cycle: Cycle, attempt: int) -> None:
         """Collect a rollout, make it durable, and only then learn from it."""
+        self.stop_if_told()
         rollout = self.act(cycle)
         update = self.learner.improve(rollout)
         event = self._updated(cycle, attempt, update, rollout.hold_rate)

@@ -14,6 +14,7 @@ from stairways.core.progress import Progress
 from stairways.core.values import Digest, Position, StreamName
 from stairways.errors import ModelRefusedError, NoSuchEventError, TrainingFailedError
 from stairways.service.climb import Climber
+from stairways.service.halt import refuse_when_halted
 from stairways.service.journal import MODEL_STREAM, decoded, encoded
 from stairways.service.runs import run_stream
 from stairways.store.contract import Appended, Context, EventStore
@@ -71,9 +72,12 @@ def override(
     """Record a decision against the gates, and the promotion or rollback it implies.
 
     Raises ``NoSuchEventError`` without a verdict, ``ModelRefusedError`` if the verdict says the
-    same, or if nothing is there to be promoted or returned to.
+    same, or if nothing is there to be promoted or returned to, and ``HaltedError`` for a
+    promotion while all serving is halted.
     """
     _check_words(who, why)
+    if promote:
+        refuse_when_halted(store)
     place, verdict = _verdict(store, model, run, cycle)
     if verdict.promoted == promote:
         said = "promoted" if promote else "rejected"

@@ -3,7 +3,7 @@
 import gc
 import heapq
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -16,17 +16,18 @@ from stairways.core.stairway import Cycle, Windows
 from stairways.core.values import Digest, Position, StreamName
 from stairways.env.spaces import action_space, observation_space
 from stairways.env.tape import Tape, make_tape
-from stairways.errors import SettingsError, TrainingFailedError
+from stairways.errors import SettingsError, TrainingFailedError, TrainingStoppedError
 from stairways.features import Features, features, regime_scores
 from stairways.market.bars import Bars, Float64
 from stairways.market.gaps import refuse_unadjusted
-from stairways.service.climb import Climber, Watcher, make_lanes
+from stairways.service.climb import Brake, Climber, Watcher, go_on, make_lanes
 from stairways.service.journal import ASIDE, LANDMARKS, ContextSource, Journal, decoded
 from stairways.service.judge import judge, reject_diverged
+from stairways.service.leases import alone, fenced, model_lease
 from stairways.service.orders import follow_order
 from stairways.service.plan import Plan, windows_of
 from stairways.service.surroundings import code_digest, libraries, machine
-from stairways.store.contract import EventStore, Record
+from stairways.store.contract import EventStore, Holder, Record
 from stairways.training import state as states
 from stairways.training.learner import Learner
 from stairways.training.policy import build_ppo
@@ -46,6 +47,7 @@ class Job:
     store: EventStore
     context: ContextSource
     watcher: Watcher
+    brake: Brake = go_on
     warm_start: Digest | None = None  # blob of the parameters a new run starts from
 
     @property
@@ -69,8 +71,11 @@ def run_stairway(job: Job) -> e.RunFinished:
     """Run all cycles of a job, or those that are left, and return how it ended.
 
     Everything is in the log before this returns. A job whose run is in the log already goes
-    on from the last captured state, without training any durable step twice.
+    on from the last captured state, without training any durable step twice. One that is told
+    to stop raises ``TrainingStoppedError`` and can go on later.
     """
+    if (reason := job.brake()) is not None:
+        raise TrainingStoppedError(reason)
     past = list(job.store.read(stream=job.run_stream, types=LANDMARKS))
     climber = _resumed(job, past) if past else begin(job)
     try:
@@ -78,6 +83,20 @@ def run_stairway(job: Job) -> e.RunFinished:
     except TrainingFailedError as error:
         _report_failure(climber, error)
         raise
+    except TrainingStoppedError as error:
+        _report_stop(climber, error)
+        raise
+
+
+def run_alone(job: Job, holder: Holder) -> e.RunFinished:
+    """Run a job as ``run_stairway`` does, as the only process that trains its model.
+
+    Raises ``LeaseHeldError`` naming the other one. Were this process thought dead and another
+    one took over, it could not write any more: what it appends carries the lease's epoch.
+    """
+    doing = f"Run {job.run} does not start: model {job.plan.model} is being trained"
+    with alone(job.store, holder, model_lease(job.plan.model), doing) as lease:
+        return run_stairway(replace(job, context=fenced(job.context, lease)))
 
 
 def climb_all(climber: Climber) -> e.RunFinished:
@@ -101,6 +120,7 @@ def climb_all(climber: Climber) -> e.RunFinished:
 
 def _climb_cycle(climber: Climber, cycle: Cycle) -> None:
     """Try a cycle until an attempt does not diverge, then judge it; reject it otherwise."""
+    climber.stop_if_told()
     begun = climber.progress.attempt
     first = begun if climber.progress.started else begun + 1
     for attempt in range(first, climber.plan.programme.attempts + 1):
@@ -272,6 +292,7 @@ def _climber(job: Job, tape: Tape, windows: Windows, journal: Journal) -> Climbe
         watcher=job.watcher,
         learner=Learner(model, plan.ppo, *generators),
         lanes=make_lanes(plan, tape, windows, 0),
+        brake=job.brake,
     )
 
 
@@ -309,3 +330,9 @@ def _report_failure(climber: Climber, error: TrainingFailedError) -> None:
     progress = climber.progress
     failed = e.RunFailed(reason=str(error), cycle=progress.cycle, step=progress.steps)
     write_aside(climber.journal, climber.run_stream, failed)
+
+
+def _report_stop(climber: Climber, error: TrainingStoppedError) -> None:
+    progress = climber.progress
+    stopped = e.RunStopped(reason=str(error), cycle=progress.cycle, steps=progress.steps)
+    write_aside(climber.journal, climber.run_stream, stopped)

@@ -13,7 +13,7 @@ import psycopg
 
 from stairways.errors import LogUnavailableError
 from stairways.service.verify import VerifyReport, verify_log
-from stairways.store.driver import Connection, Driver, Row
+from stairways.store.driver import Connection, Driver, EventRows, Row
 from stairways.store.opening import driver_for, upgrade
 
 TABLES: dict[str, Sequence[str]] = {
@@ -127,7 +127,8 @@ def _insert(
     driver: Driver, connection: Connection, table: str, columns: Sequence[str], rows: list[Row]
 ) -> None:
     if table == "events":
-        driver.insert_events(connection, cast("Any", rows))
+        with driver.inserting(connection) as insert:
+            insert(EventRows(*zip(*rows, strict=True)))
         return
     names, marks = ", ".join(columns), ", ".join("?" * len(columns))
     statement = f"INSERT INTO {table} ({names}) VALUES ({marks})"  # noqa: S608 - constants

@@ -1,6 +1,6 @@
 """What the SQL store needs of a database driver; ``sqlite`` and ``postgres`` provide it."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, NamedTuple, Protocol
 
@@ -47,15 +47,30 @@ EventRow = tuple[int, str, int, bytes | None, bytes]
 """A row of ``events``: position, type, schema, payload (None if a segment holds it), leaf."""
 
 
+class EventRows(NamedTuple):
+    """Rows of ``events`` by column, all of the same length."""
+
+    positions: Sequence[int]
+    types: Sequence[str]
+    schemas: Sequence[int]
+    payloads: Sequence[bytes | None]  # None if a segment holds it
+    leaves: Sequence[bytes]
+
+
+InsertEvents = Callable[[EventRows], object]
+"""Writes rows of ``events``."""
+
+
 class Driver(NamedTuple):
     """One kind of database.
 
     ``sql`` turns ``?`` into the driver's placeholder. ``begin`` starts a transaction, and
     ``head_query`` in it reads size and edge of the log, which nobody else can then move.
     ``pipeline`` is a context in which statements need not wait for each other's answers.
-    ``insert_events`` writes rows in bulk, outside of a pipeline. ``explain`` makes an error
-    of the driver one that a caller can act on; ``is_lost`` says whether a new connection may
-    help.
+    ``inserting`` is a context, outside of a pipeline, that gives a function to write rows of
+    ``events`` in bulk; the database may work on them while the next ones are made. ``explain``
+    makes an error of the driver one that a caller can act on; ``is_lost`` says whether a new
+    connection may help.
     """
 
     name: str
@@ -65,7 +80,7 @@ class Driver(NamedTuple):
     head_query: str
     begin: Callable[[Connection], None]
     pipeline: Callable[[Connection], AbstractContextManager[object]]
-    insert_events: Callable[[Connection, Iterable[EventRow]], None]
+    inserting: Callable[[Connection], AbstractContextManager[InsertEvents]]
     explain: Callable[[Exception], StairwaysError]
     is_lost: Callable[[Exception], bool]
 

@@ -23,11 +23,12 @@ from stairways.store.contract import (
 from stairways.store.leases import lost
 from stairways.store.records import (
     Append,
+    append_after,
     check_context,
     check_repeat,
     check_version,
-    compose,
     head_of,
+    leaves_of,
     record_maker,
 )
 
@@ -66,14 +67,16 @@ class MemoryStore:
             self._check_fence(context.fence)
             version = self.version(stream)
             check_version(stream, expected, version)
-            new = compose(
-                self._edge, stream, version, events, context=context, recorded_at=self._clock()
+            size, count = self._edge.size, len(events)
+            new = append_after(
+                size, stream, version, count, context=context, recorded_at=self._clock()
             )
+            leaves = leaves_of(new, events)
             for content in blobs:
                 self.put_blob(content)
-            self._keep(new.append, events, new.leaves)
-            self._edge = new.edge
-            return new.append.result()
+            self._keep(new, events, leaves)
+            self._edge = self._edge.extended(leaves)
+            return new.result()
 
     def read(
         self,

@@ -1,7 +1,8 @@
 """PostgreSQL as the log's database: many writers, who take turns at the locked head row."""
 
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import cast
 
 import psycopg
@@ -9,7 +10,7 @@ from psycopg import errors
 from sqlalchemy import URL, Engine, create_engine, event
 
 from stairways.errors import LogBusyError, LogUnavailableError, StairwaysError
-from stairways.store.driver import Connection, Driver, EventRow
+from stairways.store.driver import Connection, Driver, EventRows, InsertEvents
 
 _COPY = "COPY events (position, type, schema, payload, leaf) FROM STDIN (FORMAT BINARY)"
 _FIVE = struct.pack("!hi", 5, 8)  # columns, then the length of the position
@@ -32,7 +33,7 @@ def postgres_driver(url: URL, patience: float, *, read_only: bool = False) -> Dr
         head_query="SELECT size, edge FROM head WHERE id = 1 FOR UPDATE",
         begin=lambda _: None,  # the driver begins by itself
         pipeline=lambda connection: cast("psycopg.Connection", connection).pipeline(),
-        insert_events=_insert_events,
+        inserting=_inserting,
         explain=explain,
         is_lost=_is_lost,
     )
@@ -51,15 +52,16 @@ def _engine(url: URL, patience: float, *, read_only: bool) -> Engine:
     return engine
 
 
-def _insert_events(connection: Connection, rows: Iterable[EventRow]) -> None:
+@contextmanager
+def _inserting(connection: Connection) -> Iterator[InsertEvents]:
     cursor = cast("psycopg.Connection", connection).cursor()
     with cursor.copy(_COPY) as copy:
         copy.write(b"PGCOPY\n\xff\r\n\x00" + bytes(8))
-        copy.write(copy_rows(rows))
+        yield lambda rows: copy.write(copy_rows(rows))
         copy.write(b"\xff\xff")
 
 
-def copy_rows(rows: Iterable[EventRow]) -> bytes:
+def copy_rows(rows: EventRows) -> bytes:
     """Return rows of ``events`` in the binary form of COPY.
 
     Five columns, each with its length before it, big-endian (PostgreSQL's documentation of
@@ -68,7 +70,7 @@ def copy_rows(rows: Iterable[EventRow]) -> bytes:
     kinds: dict[tuple[str, int], bytes] = {}
     parts: list[bytes] = []
     whole, long = struct.Struct("!i").pack, struct.Struct("!q").pack
-    for position, type_, schema, payload, leaf in rows:
+    for position, type_, schema, payload, leaf in zip(*rows, strict=True):
         kind = kinds.get((type_, schema))
         if kind is None:
             name = type_.encode()

@@ -17,9 +17,13 @@ from stairways.core.merkle import Edge
 from stairways.core.values import LARGEST_WHOLE_NUMBER, Digest, Position, StreamName, Version
 from stairways.errors import NotCanonicalError, WrongVersionError
 from stairways.store.contract import Appended, Batch, Context, Encoded, Head, Record
+from stairways.store.driver import EventRows
 
 Frame = tuple[bytes, bytes]
 """The constant parts of a record: before the payload, and between position and version."""
+
+_HASHED_AT_ONCE = 512
+"""Events whose rows are given to the database while the next ones are hashed."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -44,29 +48,19 @@ class Append:
         return Appended(self.first, self.last, Version(self.version + self.last - self.first))
 
 
-@dataclass(frozen=True, slots=True)
-class Composed:
-    """An append ready to be written: its row, its events' leaves, and the tree after it."""
-
-    append: Append
-    leaves: Sequence[bytes]
-    edge: Edge
-    root: bytes
-
-
-def compose(
-    edge: Edge,
+def append_after(
+    size: int,
     stream: StreamName,
     version: Version,
-    events: Sequence[Encoded],
+    count: int,
     *,
     context: Context,
     recorded_at: datetime,
-) -> Composed:
-    """Return the append of ``events`` after a log with ``edge`` and a stream at ``version``."""
-    append = Append(
-        first=Position(edge.size + 1),
-        last=Position(edge.size + len(events)),
+) -> Append:
+    """Return the append of ``count`` events to a log of ``size`` and a stream at ``version``."""
+    return Append(
+        first=Position(size + 1),
+        last=Position(size + count),
         stream=stream,
         version=Version(version + 1),
         recorded_at=to_microseconds(recorded_at),
@@ -75,9 +69,6 @@ def compose(
         causation=context.causation,
         append_id=context.append_id,
     )
-    leaves = leaves_of(append, events)
-    grown = edge.extended(leaves)
-    return Composed(append, leaves, grown, grown.root())
 
 
 def leaves_of(append: Append, events: Sequence[Encoded]) -> list[bytes]:
@@ -111,6 +102,19 @@ def hash_records(
     parts = zip(before, payloads, positions, after, versions, strict=False)
     sha256 = hashlib.sha256
     return [sha256(record).digest() for record in map(b"".join, parts)]
+
+
+def extended(
+    tree: Edge, append: Append, events: Batch, insert: Callable[[EventRows], object]
+) -> Edge:
+    """Return ``tree`` after an append, whose rows go to ``insert`` as soon as they are hashed."""
+    for start in range(0, len(events), _HASHED_AT_ONCE):
+        here, first = slice(start, start + _HASHED_AT_ONCE), append.first + start
+        columns = events.types[here], events.schemas[here], events.payloads[here]
+        leaves = hash_records(append, first, *columns)
+        insert(EventRows(range(first, first + len(leaves)), *columns, leaves))
+        tree = tree.extended(leaves)
+    return tree
 
 
 def record_bytes(record: Record) -> bytes:

@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from stairways.core.merkle import edge_from_bytes
+from stairways.core.merkle import Edge, edge_from_bytes
 from stairways.core.values import NEW, Digest, Position, StreamName, Version
 from stairways.errors import LogUnavailableError
 from stairways.store import leases
@@ -21,6 +21,7 @@ from stairways.store.blobs import Blob, pack, unpack
 from stairways.store.contract import (
     START,
     Appended,
+    Batch,
     Context,
     Encoded,
     Head,
@@ -28,7 +29,7 @@ from stairways.store.contract import (
     Lease,
     Record,
 )
-from stairways.store.driver import Connection, Driver, Row
+from stairways.store.driver import Connection, Driver, EventRows, Row
 from stairways.store.pages import (
     EVENTS_A_PAGE,
     Page,
@@ -39,12 +40,12 @@ from stairways.store.pages import (
 )
 from stairways.store.records import (
     Append,
-    Composed,
+    append_after,
     batch_of,
     check_context,
     check_repeat,
     check_version,
-    compose,
+    extended,
     record_maker,
 )
 from stairways.store.segments import Archive
@@ -52,6 +53,9 @@ from stairways.store.tables import BULK_TYPES
 
 Clock = Callable[[], datetime]
 T = TypeVar("T")
+
+Also = Callable[[Connection, Appended], None]
+"""Writes what belongs to an append, in its transaction and after its rows."""
 
 _VERSION = """
     SELECT s.id, a.version + a.last - a.first FROM appends a JOIN streams s ON s.id = a.stream
@@ -98,7 +102,7 @@ class SqlStore:
         context: Context,
         blobs: Sequence[bytes] = (),
         *,
-        also: Callable[[Connection, Appended], None] | None = None,
+        also: Also | None = None,
     ) -> Appended:
         """Append ``events`` to ``stream`` in one transaction that is durable on return.
 
@@ -115,13 +119,14 @@ class SqlStore:
             leases.check_fence(self, connection, context.fence)
             stream_id, version = standing or (None, NEW)
             check_version(stream, expected, Version(version))
-            grown = edge_from_bytes(size, edge)
-            new = compose(grown, stream, version, events, context=context, recorded_at=self.clock())
-            self._write(connection, stream_id, events, new, packed)
-            if also is not None:
-                also(connection, new.append.result())
-            connection.commit()
-            return new.append.result()
+            new = append_after(
+                size, stream, version, len(events), context=context, recorded_at=self.clock()
+            )
+            if stream_id is None:
+                stream_id = self._add_stream(connection, stream)
+            tree, batch = edge_from_bytes(size, edge), batch_of(events)
+            self._write(connection, stream_id, new, batch, tree=tree, blobs=packed, also=also)
+            return new.result()
 
         return self.run(work)
 
@@ -285,30 +290,36 @@ class SqlStore:
     def _write(
         self,
         connection: Connection,
-        stream_id: int | None,
-        events: Sequence[Encoded],
-        new: Composed,
+        stream_id: int,
+        append: Append,
+        events: Batch,
+        *,
+        tree: Edge,
         blobs: Sequence[Blob],
+        also: Also | None,
     ) -> None:
-        sql, append = self.driver.sql, new.append
-        if stream_id is None:
-            stream_id = self._add_stream(connection, append.stream)
+        """Write an append, extend the tree of the log by it, and commit."""
+        sql, few = self.driver.sql, list[EventRows]()
+        if len(events) <= _FEW:
+            tree = extended(tree, append, events, few.append)
+        else:
+            with self.driver.inserting(connection) as insert:
+                tree = extended(tree, append, events, insert)
+        root = tree.root()
         row = (append.first, append.last, stream_id, append.version, append.recorded_at)
-        who = (append.actor, append.correlation, append.causation, append.append_id, new.root)
-        head = (new.edge.size, new.root, new.edge.to_bytes())
-        batch = batch_of(events)
-        positions = range(append.first, append.last + 1)
-        rows = zip(positions, batch.types, batch.schemas, batch.payloads, new.leaves, strict=True)
+        who = (append.actor, append.correlation, append.causation, append.append_id, root)
         with self.driver.pipeline(connection):
-            connection.execute(sql(_INSERT_APPEND), row + who)
-            connection.execute(sql(_MOVE_HEAD), head)
+            for event in (event for rows in few for event in zip(*rows, strict=True)):
+                connection.execute(sql(_INSERT_EVENT), event)
             for blob in blobs:
                 connection.execute(sql(_INSERT_BLOB), blob)
-            if len(batch) <= _FEW:
-                for event in rows:
-                    connection.execute(sql(_INSERT_EVENT), event)
-        if len(batch) > _FEW:
-            self.driver.insert_events(connection, rows)
+            connection.execute(sql(_INSERT_APPEND), row + who)
+            connection.execute(sql(_MOVE_HEAD), (tree.size, root, tree.to_bytes()))
+            if also is None:
+                connection.commit()
+        if also is not None:
+            also(connection, append.result())
+            connection.commit()
 
     def _add_stream(self, connection: Connection, stream: StreamName) -> int:
         row = connection.execute("SELECT coalesce(max(id), 0) + 1 FROM streams").fetchone()

@@ -156,13 +156,15 @@ def test_an_append_survives_a_connection_that_drops_in_its_middle(
     dropped: list[str] = []
     write = SqlStore._write
 
-    def drop(self: SqlStore, connection: psycopg.Connection, *what: object) -> None:
-        write(self, connection, *what)  # type: ignore[arg-type]
-        if not dropped:
-            dropped.append(statement)
-            if statement == "COMMIT":
-                connection.commit()
+    def drop(self: SqlStore, connection: psycopg.Connection, *what: object, **rest: object) -> None:
+        lost = not dropped
+        dropped.append(statement)
+        if lost and statement == "UPDATE head":
             _kill_backend(url, connection.info.backend_pid)
+        write(self, connection, *what, **rest)  # type: ignore[arg-type]
+        if lost:
+            _kill_backend(url, connection.info.backend_pid)
+            raise psycopg.OperationalError("the answer is lost")
 
     monkeypatch.setattr(SqlStore, "_write", drop)
     answer = store.append(RUN, None, STEPS, by("b"))

@@ -5,8 +5,8 @@ import os
 import secrets
 import socket
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
@@ -19,10 +19,12 @@ from stairways import logs, settings
 from stairways.core.values import Position
 from stairways.errors import LogUnavailableError
 from stairways.logs import Progress
+from stairways.metrics.rules import MetricsRules
 from stairways.settings import Given, Settings
-from stairways.store.contract import Context
+from stairways.store.contract import Context, EventStore
 
 if TYPE_CHECKING:
+    from stairways.metrics.exporter import Exporter
     from stairways.service.plan import Plan
     from stairways.store.sql import SqlStore
 
@@ -118,6 +120,35 @@ class App:
     def progress(self, title: str, total: int) -> AbstractContextManager[Progress]:
         """Show long work on stderr: a bar on a terminal, log lines elsewhere."""
         return logs.progress(self.console, title, total)
+
+    def exporter(
+        self,
+        store: EventStore,
+        *,
+        rules: MetricsRules | None = None,
+        serve: bool = False,
+        models: Sequence[str] | None = None,
+    ) -> "Exporter":
+        """Return what keeps metrics of ``store``, not started; ``serve`` opens an endpoint.
+
+        ``rules`` stand in for the settings of ``metrics``, as for another grouping key.
+        """
+        from stairways.metrics.exporter import Exporter  # noqa: PLC0415 - help starts in a blink
+
+        return Exporter(
+            store,
+            rules or self.settings.metrics,
+            lambda: self.context("metrics"),
+            self.clock,
+            serve=serve,
+            models=models,
+        )
+
+    def pushing(self, store: EventStore, model: str) -> AbstractContextManager[object]:
+        """Push the metrics of a model while something runs; nothing without a gateway."""
+        if self.settings.metrics.gateway is None:
+            return nullcontext()
+        return self.exporter(store, models=[model])
 
     def clock(self) -> datetime:
         """Return the time now, in UTC."""

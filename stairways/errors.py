@@ -90,3 +90,11 @@ class ModelRefusedError(StairwaysError):
 
 class RetentionError(StairwaysError):
     """Payloads must stay where they are, or a hold cannot be placed or lifted."""
+
+
+class PushFailedError(StairwaysError):
+    """Metrics did not reach the Pushgateway."""
+
+
+class MetricsUnavailableError(StairwaysError):
+    """Metrics cannot be served where the settings say."""

@@ -28,6 +28,7 @@ from stairways.core.retention import RetentionRules
 from stairways.core.stairway import Programme
 from stairways.core.values import MICROS_PER_DOLLAR, Digest, Micros, digest_of
 from stairways.errors import SettingsError
+from stairways.metrics.rules import MetricsRules
 from stairways.training.rules import PpoRules
 
 PREFIX = "STAIRWAYS_"
@@ -41,7 +42,8 @@ OTHER_VARIABLES = ("STAIRWAYS_ACTOR", "STAIRWAYS_KEY", "STAIRWAYS_SHARED")
 
 TEST_PREFIX = "STAIRWAYS_TEST_"
 
-UNRECORDED = ("log", "audit", "console")
+UNRECORDED = ("log", "audit", "console", "metrics")
+"""Sections that decide nothing about a run: where its log lies, how it is audited and watched."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,6 +102,7 @@ class Settings:
     log: LogSettings = field(default_factory=LogSettings)
     audit: AuditSettings = field(default_factory=AuditSettings)
     console: ConsoleRules = field(default_factory=ConsoleRules)
+    metrics: MetricsRules = field(default_factory=MetricsRules)
 
 
 @dataclass(frozen=True, slots=True)

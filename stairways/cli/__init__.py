@@ -42,6 +42,7 @@ COMMANDS = {
     "archive": "Move the step payloads of closed runs into sealed segments.",
     "hold": "Place and lift legal holds.",
     "proof": "Prove a record, or a continuation, to somebody without the log.",
+    "metrics": "Print, serve or push the log in figures, for Prometheus.",
     "audit": "Ask the log what was trained and decided, when, by whom, and on what evidence.",
     "serve": "Serve a read-only web console over the log.",
 }

@@ -128,7 +128,7 @@ def train(app: "App", job: "Job") -> "RunSummary":
 
     plan = job.plan
     total = plan.programme.steps_per_cycle * len(plan.programme.cycles)
-    with app.progress(f"run {job.run}", total) as bar:
+    with app.pushing(job.store, plan.model), app.progress(f"run {job.run}", total) as bar:
         bar.advance(0, "compiling the environment (first run only)")
         job.watcher.show(bar)  # type: ignore[attr-defined] # made below
         run_alone(replace(job, brake=_brake(job)), this_process())

@@ -1,0 +1,1 @@
+"""Metrics are a projection of the log: a fold from its own position, scraped or pushed."""

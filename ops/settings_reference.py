@@ -19,7 +19,8 @@ What decides about a run comes from, each later one winning: the defaults, one T
 (`STAIRWAYS_SECTION__KEY`, for example `STAIRWAYS_PPO__LANES=4`), and flags
 (`--set ppo.lanes=4`). An unknown name, a wrong type or a value out of range is refused with the
 place it came from. Lists are written with commas in variables and flags, amounts of money in
-dollars. Every value but those of `log`, `audit` and `console` is part of the run's first event.
+dollars. Every value but those of `log`, `audit`, `console` and `metrics` is part of the run's first
+event.
 
 ```toml
 [trading]

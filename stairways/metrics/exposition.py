@@ -15,7 +15,7 @@ from prometheus_client.exposition import (
 from prometheus_client.registry import Collector
 
 from stairways.errors import PushFailedError
-from stairways.metrics.families import families, log_families
+from stairways.metrics.families import families, log_families, schedule_families
 from stairways.metrics.follower import Snapshot
 from stairways.metrics.rules import MetricsRules
 
@@ -46,8 +46,9 @@ def registry_of(source: Source) -> CollectorRegistry:
 
 
 def everything(snapshot: Snapshot, period: float) -> Iterator[Metric]:
-    """Yield the metrics of the log and of every model."""
+    """Yield the metrics of the log, of every schedule and of every model."""
     yield from log_families(snapshot)
+    yield from schedule_families(snapshot)
     yield from families(snapshot, period)
 
 
@@ -63,8 +64,14 @@ def push(snapshot: Snapshot, rules: MetricsRules, models: Sequence[str] | None =
     Raises ``PushFailedError`` after at most about twice ``rules.timeout`` seconds.
     """
     _pushadd(rules, lambda: log_families(snapshot), {})
-    of_models = families(snapshot, rules.period, models)
-    _pushadd(rules, lambda: of_models, {"schedule": rules.schedule})
+    _pushadd(rules, lambda: _of_schedule(snapshot, rules, models), {"schedule": rules.schedule})
+
+
+def _of_schedule(
+    snapshot: Snapshot, rules: MetricsRules, models: Sequence[str] | None
+) -> Iterator[Metric]:
+    yield from schedule_families(snapshot, [rules.schedule])
+    yield from families(snapshot, rules.period, models)
 
 
 def _pushadd(rules: MetricsRules, source: Source, group: Mapping[str, str]) -> None:

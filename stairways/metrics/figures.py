@@ -11,6 +11,8 @@ from typing import Literal, NamedTuple, TypeVar
 
 from stairways.core import events as e
 from stairways.core.values import Micros, Position, StreamName
+from stairways.metrics import schedules
+from stairways.metrics.schedules import Schedules
 from stairways.readmodels.batch import model_of, run_of
 from stairways.store.contract import START, Record
 
@@ -35,6 +37,7 @@ class GateFigures(NamedTuple):
     value: float
     threshold: float
     passed: bool
+    blocking: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,11 +104,16 @@ class Figures:
     verified: e.LogVerified | None = None
     last_verified: float | None = None
     pushes: Mapping[str, PushFigures] = field(default_factory=dict)
+    schedules: Schedules = field(default_factory=Schedules)
     unreadable: int = 0
 
     def steps(self, model: str) -> int:
         """Return the environment steps learned from, over all runs of a model."""
         return sum(run.steps for run in self.runs.values() if run.model == model)
+
+    def has_schedule(self, model: str) -> bool:
+        """Say whether some schedule promotes under the name of a model."""
+        return any(one.model == model for one in self.schedules.by_name.values())
 
     def replays_with_findings(self, model: str) -> int:
         """Return how many of a model's replays, each run and level once, found something."""
@@ -148,8 +156,9 @@ def _of_log(figures: Figures, record: Record, event: e.Event) -> Figures:
             before = figures.pushes.get(event.schedule)
             told = PushFigures(reports=(before.reports if before else 0) + 1, last=_time(record))
             return replace(figures, pushes=_with(figures.pushes, event.schedule, told))
-        case _:  # no other event is about the log itself
-            return figures
+        case _:  # what is left may be about a schedule, or about no figure of the log
+            known = schedules.evolve(figures.schedules, event, _time(record))
+            return replace(figures, schedules=known)
 
 
 def _of_run(run: RunFigures, record: Record, event: e.Event) -> RunFigures:
@@ -195,7 +204,7 @@ def _judged(model: ModelFigures, record: Record, event: e.Event) -> ModelFigures
         case e.EvaluationFinished():
             return replace(model, validation=event)
         case e.GateDecided():
-            gate = GateFigures(event.value, event.threshold, event.passed)
+            gate = GateFigures(event.value, event.threshold, event.passed, event.blocking)
             return replace(model, gates=_with(model.gates, event.gate, gate))
         case e.CycleVerdict():
             return _decided(model, event)

@@ -17,17 +17,18 @@ class MetricsRules:
     schedule: str = "manual"  # grouping key of pushes by runs that no schedule began
     interval: float = 5.0  # seconds between two looks at the log, and between two pushes
     timeout: float = 5.0  # seconds a push may take
-    period: float = 86_400.0  # seconds in which a model without a schedule should succeed once
+    period: float = 0.0  # seconds in which a model no schedule trains should succeed; 0: never
     report_every: float = 3_600.0  # seconds between two AlertPushFailed events of a schedule
 
     def __post_init__(self) -> None:
         if not 0 <= self.port <= LARGEST_PORT:
             raise ValueError(f"port {self.port} must be from 0 to {LARGEST_PORT}")
-        for name in ("interval", "timeout", "period"):
+        for name in ("interval", "timeout"):
             if getattr(self, name) <= 0:
                 raise ValueError(f"{name} must be above 0")
-        if self.report_every < 0:
-            raise ValueError("report_every must not be negative")
+        for name in ("period", "report_every"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} must not be negative")
         for name in ("job", "schedule"):
             if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", getattr(self, name)):
                 raise ValueError(

@@ -1,0 +1,107 @@
+"""What the log says of schedules: when they were due, what came of it, how often they are."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from stairways.core import events as e
+
+DUES = 8
+"""Due times that are remembered to tell how often a schedule is due."""
+
+OfSchedule = (
+    e.ScheduleDefined
+    | e.ScheduleFired
+    | e.ScheduleSkipped
+    | e.ScheduleRetried
+    | e.ScheduleFinished
+    | e.ScheduleFailed
+    | e.SchedulePaused
+    | e.ScheduleResumed
+)
+"""Events that tell of one schedule."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScheduleFigures:
+    """One schedule: its due times in seconds since 1970, and how many ended how."""
+
+    model: str = ""
+    since: float | None = None  # when it became what it is
+    dues: tuple[float, ...] = ()  # the last ones, oldest first
+    fired: int = 0
+    skipped: int = 0
+    retried: int = 0
+    finished: int = 0
+    failed: int = 0
+    failed_in_a_row: int = 0
+    last_success: float | None = None  # when that was recorded
+    paused: bool = False
+
+    @property
+    def period(self) -> float | None:
+        """Return the longest time between two of the last due times; None before the second.
+
+        The longest, because a schedule of trading days has gaps over weekends.
+        """
+        pairs = zip(self.dues, self.dues[1:], strict=False)
+        return max((later - earlier for earlier, later in pairs), default=None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Schedules:
+    """Every schedule by name, and whether a person halted all of them."""
+
+    by_name: Mapping[str, ScheduleFigures] = field(default_factory=dict)
+    halted: bool = False
+
+
+def evolve(schedules: Schedules, event: e.Event, at: float) -> Schedules:
+    """Return the schedules after one more event, recorded ``at`` seconds since 1970."""
+    match event:
+        case e.TrainingHalted():
+            return replace(schedules, halted=True)
+        case e.HaltLifted():
+            return replace(schedules, halted=False)
+        case e.DaemonStarted():
+            kept = {name: schedules.by_name.get(name, _NEW) for name in event.schedules}
+            return replace(schedules, by_name=kept)
+        case _ if isinstance(event, OfSchedule):
+            before = schedules.by_name.get(event.schedule, _NEW)
+            after = _after(before, event, at)
+            return replace(schedules, by_name={**schedules.by_name, event.schedule: after})
+        case _:  # no other event is about a schedule
+            return schedules
+
+
+def _after(schedule: ScheduleFigures, event: OfSchedule, at: float) -> ScheduleFigures:
+    match event:
+        case e.ScheduleDefined():
+            since = event.since.timestamp()
+            return replace(schedule, model=event.model, since=since, dues=())
+        case e.ScheduleFired():
+            dues = (event.due,) if event.trigger == "time" else ()
+            return replace(_due(schedule, *dues), model=event.model, fired=schedule.fired + 1)
+        case e.ScheduleSkipped():
+            missed = _due(schedule, event.first, event.last)
+            return replace(missed, skipped=schedule.skipped + event.count)
+        case e.ScheduleRetried():
+            return replace(schedule, retried=schedule.retried + 1)
+        case e.ScheduleFinished():
+            done = schedule.finished + 1
+            return replace(schedule, finished=done, failed_in_a_row=0, last_success=at)
+        case e.ScheduleFailed():
+            row = schedule.failed_in_a_row + 1
+            return replace(schedule, failed=schedule.failed + 1, failed_in_a_row=row)
+        case e.SchedulePaused():
+            return replace(schedule, paused=True)
+        case e.ScheduleResumed():
+            return replace(schedule, paused=False)
+
+
+def _due(schedule: ScheduleFigures, *times: datetime) -> ScheduleFigures:
+    dues = sorted({*schedule.dues, *(time.timestamp() for time in times)})
+    return replace(schedule, dues=tuple(dues[-DUES:]))
+
+
+_NEW = ScheduleFigures()

@@ -42,7 +42,7 @@ format: setup ## Format and fix what can be fixed
 	@$(BIN)/ruff check --fix .
 
 soak: setup ## The long checks, also against ledgers of others
-	@$(BIN)/pip install -q --disable-pip-version-check -e ".[oracle]" -c $(CONSTRAINTS)
+	@$(BIN)/pip install -q --disable-pip-version-check -e ".[oracle,soak]" -c $(CONSTRAINTS)
 	@$(BIN)/pytest -m soak
 
 bench: setup ## Measure: each figure is a ratio taken in one run

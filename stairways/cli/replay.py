@@ -176,6 +176,8 @@ def _level_json(level: LevelReport) -> Mapping[str, Any]:
         "profits": [asdict(profit) for profit in level.profits],
         "recorded_profit": level.recorded_profit,
         "replayed_profit": level.replayed_profit,
+        "allowed": dict(level.allowed),
+        "largest": dict(level.largest),
         "threshold": {"share": float(level.threshold.share), "exact": level.threshold.exact},
     }
 
@@ -230,6 +232,10 @@ def _summary(report: Report, level: LevelReport) -> str:
     agree = f"{level.found:,} finding{'' if level.found == 1 else 's'}"
     if level.found == 0:
         agree = "every balance agrees" if level.level == "ledger" else "every event is the same"
+    if level.found == 0 and level.allowed:
+        within = " and ".join(f"{name} within {by:g}" for name, by in level.allowed.items())
+        far = "".join(f" ({name} were {by:.1g} off)" for name, by in level.largest.items())
+        agree = f"every event is the same, {within}{far}"
     if not level.profits_hold:
         agree += f"; profit differs by more than {float(level.threshold.share):.4%}"
     return f"{report.run}: {level.level} replay of {looked}: {agree}."

@@ -79,7 +79,8 @@ class LevelReport:
     """What one level of replay compared, and what it found.
 
     ``findings`` are the first ones in log order, at most ``SHOWN_FINDINGS``; ``found`` counts
-    all of them.
+    all of them. ``allowed`` says by how much what may differ: ``numbers`` and ``parameters``,
+    relatively; empty where everything had to be the same. ``largest`` is how far it went.
     """
 
     level: str
@@ -89,6 +90,8 @@ class LevelReport:
     profits: Sequence[Profit]
     capital: Micros
     threshold: Threshold
+    allowed: Mapping[str, float] = field(default_factory=dict)
+    largest: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def first(self) -> Finding | None:

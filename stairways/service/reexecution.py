@@ -3,11 +3,12 @@
 Level ``policy`` puts learner and lanes into each recorded state, lets the policy act on the
 recorded bars with the recorded random states, and compares every step, controller value,
 evaluation and gate. Level ``training`` executes every update as well, from the seed, and
-believes no blob of the log but bars and features.
+believes no blob of the log but bars and features. Where this machine cannot give the same bits,
+numbers may differ within a stated tolerance, and level ``training`` is ``relearning``'s.
 """
 
 import heapq
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from stairways.core import events as e
@@ -37,6 +38,9 @@ from stairways.service.surroundings import libraries, machine
 from stairways.store.contract import Record
 
 POLICY, TRAINING = "policy", "training"
+PORTABLE = ("mkl_cbwr", "aten_cpu_capability")
+"""What a run records of the portable mode; empty outside it."""
+
 Advance = Callable[[int], None]
 
 
@@ -61,20 +65,21 @@ class Reexecution:
         start = decoded(self.past[0])
         assert isinstance(start, e.RunStarted)  # noqa: S101 - the first event of a run
         self.start = start
-        self.tolerance = 0.0 if same_surroundings(start) else REAL_TOLERANCE
+        self.finished = any(record.type == "RunFinished" for record in self.past)
+        self.tolerance = 0.0 if gives_same_bits(start) else REAL_TOLERANCE
 
     def training(self) -> LevelReport:
         """Execute the whole training again from its seed and compare every event."""
-        return self._report(TRAINING, self._train())
+        return self.report(TRAINING, self._train())
 
     def policy(self, segments: Sequence[Segment] | None = None) -> LevelReport:
         """Execute again what follows each captured state, the update itself excepted."""
         findings: list[Finding] = []
-        journal = self._journal(Position(0), Position(0))
-        climber = recorded_climber(self._watched(), self.start, journal)
+        journal = self.journal(Position(0), Position(0))
+        climber = recorded_climber(self.watched(), self.start, journal)
         for segment in self.segments() if segments is None else segments:
             findings += self._follow(climber, segment)
-        return self._report(POLICY, findings)
+        return self.report(POLICY, findings)
 
     def segments(self) -> list[Segment]:
         """Return what lies between captured states, in order."""
@@ -93,9 +98,9 @@ class Reexecution:
         return found
 
     def _train(self) -> list[Finding]:
-        journal = self._journal(self.past[0].position, None)
+        journal = self.journal(self.past[0].position, None)
         try:
-            climber = recorded_climber(self._watched(), self.start, journal)
+            climber = recorded_climber(self.watched(), self.start, journal)
             climb_all(climber)
             journal.check_end()
         except DiffersError as difference:
@@ -104,7 +109,7 @@ class Reexecution:
 
     def _follow(self, climber: Climber, segment: Segment) -> list[Finding]:
         """Compare one segment; what differs in it says nothing about the next."""
-        journal = self._journal(segment.boundary, Position(segment.end - 1))
+        journal = self.journal(segment.boundary, Position(segment.end - 1))
         climber.journal = journal
         try:
             stand_at(climber, segment.progress, segment.boundary)
@@ -119,7 +124,16 @@ class Reexecution:
             self.advance(segment.end - segment.boundary)
         return []
 
-    def _journal(self, after: Position, until: Position | None) -> ComparingJournal:
+    def journal(
+        self, after: Position, until: Position | None, spared: Sequence[str] = ()
+    ) -> ComparingJournal:
+        """Return a journal that compares with the run's records in a range of the log.
+
+        A range that reaches the run's newest landmark goes to the end of the log; there, and
+        only there, a run that is not finished may break off.
+        """
+        if until is not None and until >= self.past[-1].position:
+            until = None
         read = self.job.store.read
         own = read(stream=self.job.run_stream, after=after, until=until)
         model = read(stream=self.job.model_stream, after=after, until=until)
@@ -128,13 +142,24 @@ class Reexecution:
             self.job.model_stream: (r for r in model if r.correlation == self.job.run),
         }
         overlay = Overlay(self.job.store)
-        return ComparingJournal(overlay, records, self.tally, self.tolerance)
+        return ComparingJournal(
+            overlay,
+            records,
+            self.tally,
+            self.tolerance,
+            spared,
+            finished=self.finished or until is not None,
+        )
 
-    def _watched(self) -> Job:
+    def watched(self) -> Job:
+        """Return the run as a job that reports every update as compared."""
         events = 2 * self.job.plan.ppo.steps
         return replace(self.job, watcher=_Advancing(events, self.advance))
 
-    def _report(self, level: str, findings: Sequence[Finding]) -> LevelReport:
+    def report(
+        self, level: str, findings: Sequence[Finding], allowed: Mapping[str, float] | None = None
+    ) -> LevelReport:
+        """Return what a level found, and what differences it ``allowed`` beside real numbers'."""
         first = heapq.nsmallest(SHOWN_FINDINGS, findings, key=lambda finding: finding.position)
         return LevelReport(
             level=level,
@@ -144,6 +169,7 @@ class Reexecution:
             profits=(),
             capital=self.job.plan.trading.starting_capital,
             threshold=Threshold(),
+            allowed={"numbers": self.tolerance, **(allowed or {})} if self.tolerance else {},
         )
 
 
@@ -181,9 +207,15 @@ def act_once(climber: Climber, cycle: Cycle) -> None:
         climb_all(climber)  # nothing is left but to say that the run is finished
 
 
-def same_surroundings(start: e.RunStarted) -> bool:
-    """Tell whether a run was recorded on a machine and libraries like these."""
-    return (start.libraries, start.machine) == (libraries(), machine())
+def gives_same_bits(start: e.RunStarted) -> bool:
+    """Tell whether executing a run here has to give its very bits.
+
+    It has to with the same libraries on the same machine, and on any machine if it was trained
+    in the portable mode and this process is in it too.
+    """
+    now = machine()
+    portable = all(start.machine.get(name) == now[name] != "" for name in PORTABLE)
+    return start.libraries == libraries() and (portable or start.machine == now)
 
 
 def _past(job: Job) -> list[Record]:

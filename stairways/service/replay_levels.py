@@ -10,6 +10,7 @@ from stairways.core.replay import SHOWN_FINDINGS, LevelReport
 from stairways.service.data import load_registered
 from stairways.service.plan import Plan
 from stairways.service.reexecution import POLICY, TRAINING, Advance, Reexecution, Segment
+from stairways.service.relearning import Relearning
 from stairways.service.run_stairway import Job
 from stairways.service.surroundings import machine
 from stairways.service.training import start_of
@@ -40,12 +41,17 @@ def reexecute(
     reports = []
     for level in levels:
         if level == TRAINING:
-            reports.append(Reexecution(again.job, advance).training())
+            reports.append(_trained(Reexecution(again.job, advance)))
         elif jobs > 1:
             reports.append(_in_parallel(what, again.segments(), jobs, advance))
         else:
             reports.append(again.policy())
     return reports
+
+
+def _trained(again: Reexecution) -> LevelReport:
+    """Execute the training from its seed, or update by update where bits cannot be the same."""
+    return Relearning(again).training() if again.tolerance else again.training()
 
 
 def merged(parts: Sequence[LevelReport]) -> LevelReport:

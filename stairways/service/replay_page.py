@@ -47,10 +47,14 @@ def _level(level: LevelReport) -> str:
     ]
     return (
         f"<h2>Level {escape(level.level)}: {_verdict(mark, found)}</h2>"
-        f"<p>{level.events:,} events compared.</p>"
+        f"<p>{level.events:,} events compared{_allowed(level)}.</p>"
         f"{_table(names, rows) if rows else ''}"
         f"{_table(('part', 'recorded profit', 'replayed profit'), profits) if profits else ''}"
     )
+
+
+def _allowed(level: LevelReport) -> str:
+    return "".join(f"; {name} may differ by {by:g}" for name, by in level.allowed.items())
 
 
 def _verdict(mark: str, text: str) -> str:

@@ -20,7 +20,7 @@ def bars() -> Bars:
     return simulate(("AAA", "BBB"), 700, seed=5).bars
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def new_job(bars: Bars) -> NewJob:
     """Make the job of a run; the same arguments make the same run."""
     numbers = itertools.count()
@@ -42,6 +42,6 @@ def new_job(bars: Bars) -> NewJob:
     return make
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def new_memory() -> Callable[[], MemoryStore]:
     return lambda: MemoryStore(lambda: datetime(2026, 1, 5, tzinfo=UTC))

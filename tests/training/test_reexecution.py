@@ -4,13 +4,18 @@ import itertools
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import orjson
 import pytest
+import safetensors.numpy
 
 from stairways.core.replay import LevelReport
-from stairways.core.values import Digest
+from stairways.core.values import Digest, Position, digest_of
+from stairways.service.comparing import REAL_TOLERANCE
 from stairways.service.reexecution import Reexecution
+from stairways.service.relearning import PARAMETER_TOLERANCE
 from stairways.service.replay import replay_run
+from stairways.service.replay_levels import Recorded, reexecute
 from stairways.service.run_stairway import Job, run_stairway
 from stairways.store.contract import Context, Encoded, EventStore
 from stairways.store.memory import MemoryStore
@@ -45,7 +50,7 @@ def levels(job: Job) -> tuple[LevelReport, LevelReport]:
     return Reexecution(job, lambda _: None).policy(), Reexecution(job, lambda _: None).training()
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def honest(new_job: NewJob, new_memory: Callable[[], MemoryStore]) -> MemoryStore:
     store = new_memory()
     run_stairway(new_job(store))
@@ -137,6 +142,94 @@ def test_training_again_finds_parameters_replaced_with_their_digests_and_all_has
     assert training.first is not None
     assert (training.first.type, training.first.field) == ("PolicyUpdated", "parameters")
     assert replay_run(store, "r1").clean
+
+
+def elsewhere(found: str, payload: Payload) -> None:
+    """Let a run say that it was recorded on another processor."""
+    if found == "RunStarted":
+        payload["machine"] = {**payload["machine"], "cpu": "another processor"}
+
+
+def trained_again(job: Job) -> LevelReport:
+    what = Recorded("", job.run, job.plan)
+    (report,) = reexecute(what, job.store, ["training"], 1, lambda _: None)
+    return report
+
+
+def test_on_another_machine_every_update_is_executed_again_within_stated_tolerances(
+    new_job: NewJob, new_memory: Callable[[], MemoryStore], honest: MemoryStore
+) -> None:
+    report = trained_again(new_job(forged(new_memory(), honest, elsewhere)))
+    assert report.clean
+    assert report.allowed == {"numbers": REAL_TOLERANCE, "parameters": PARAMETER_TOLERANCE}
+    assert (
+        report.checked["PolicyUpdated"] == trained_again(new_job(honest)).checked["PolicyUpdated"]
+    )
+    assert trained_again(new_job(honest)).allowed == {}
+
+
+@pytest.mark.parametrize("renamed", [True, False])
+def test_on_another_machine_replaced_parameters_are_found(
+    new_job: NewJob, new_memory: Callable[[], MemoryStore], honest: MemoryStore, *, renamed: bool
+) -> None:
+    store, done = new_memory(), itertools.count()
+
+    def change(found: str, payload: Payload) -> None:
+        elsewhere(found, payload)
+        if found == "PolicyUpdated" and next(done) == 2:
+            content = states.unpack(honest.get_blob(payload["state"]))
+            bias = content.arrays["parameter.action_net.bias"]
+            content.arrays["parameter.action_net.bias"] = bias + np.float32(0.1)
+            payload["state"] = store.put_blob(states.pack(content))
+            if renamed:
+                held = states.stripped(states.PARAMETER, content.arrays)
+                payload["parameters"] = digest_of(safetensors.numpy.save(held))
+
+    report = trained_again(new_job(forged(store, honest, change)))
+    assert report.first is not None
+    assert (report.first.type, report.first.field) == ("PolicyUpdated", "parameters")
+    assert (report.first.expected == PARAMETER_TOLERANCE) == renamed or report.found > 1
+
+
+def broken_off(like: MemoryStore, store: MemoryStore, size: int) -> MemoryStore:
+    """Write the first events of a log, as a run leaves them that was killed."""
+    store._blobs.update(like._blobs)
+    for record in like.read(until=Position(size)):
+        event = Encoded(record.type, record.schema, record.payload)
+        context = Context(
+            actor=record.actor, correlation=record.correlation, append_id=str(record.position)
+        )
+        store.append(record.stream, None, [event], context)
+    return store
+
+
+def test_a_run_that_is_not_finished_is_the_same_as_far_as_it_goes(
+    new_job: NewJob, new_memory: Callable[[], MemoryStore], honest: MemoryStore
+) -> None:
+    wanted = ("StepTaken", "PolicyUpdated", "EvaluationStarted", "GateDecided", "CycleVerdict")
+    firsts = {record.type: record.position for record in reversed(list(honest.read(types=wanted)))}
+    for kind in wanted:
+        job = new_job(broken_off(honest, new_memory(), firsts[kind]))
+        policy, training = levels(job)
+        assert (policy.found, training.found) == (0, 0), kind
+        assert training.checked[kind] == 1, kind
+
+
+def test_a_changed_value_in_a_run_that_is_not_finished_is_found(
+    new_job: NewJob, new_memory: Callable[[], MemoryStore], honest: MemoryStore
+) -> None:
+    steps = [record.position for record in honest.read(types=["StepTaken"])]
+    counter = itertools.count(1)
+
+    def change(_: str, payload: Payload) -> None:
+        if next(counter) == steps[-1]:
+            payload["reward"] = "12.5"
+
+    whole = forged(new_memory(), honest, change)
+    assert isinstance(whole, MemoryStore)
+    for report in levels(new_job(broken_off(whole, new_memory(), steps[-1] + 1))):
+        assert report.first is not None
+        assert (report.first.position, report.first.field) == (steps[-1], "reward")
 
 
 def test_a_log_that_ends_early_or_goes_on_is_found(

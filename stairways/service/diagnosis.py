@@ -31,6 +31,8 @@ def diagnose(log: RawLog, finding: Finding) -> Finding:
         return finding
     leaf = bytes.fromhex(finding.expected)
     for row in log.events(finding.position, finding.position):
+        if not isinstance(row[3], bytes):
+            return finding
         for made in log.append_at(finding.position):
             for field, was, is_, append, tried in _trials(append_from_row(made), row):
                 if hash_records(append, row[0], (tried[1],), (tried[2],), (tried[3],)) == [leaf]:

@@ -24,6 +24,7 @@ from stairways.service.verify_appends import AppendWalk, Claim
 from stairways.service.verify_blobs import check_blobs, check_named_blobs
 from stairways.service.verify_checkpoints import Sealed, check_sealed, stored_checkpoints
 from stairways.service.verify_events import RANGE, Rehashed, rehash
+from stairways.service.verify_segments import check_segments, lost_segment
 from stairways.service.verify_tree import RootCheck, TreeFold
 from stairways.store.contract import Context, Encoded, EventStore
 from stairways.store.opening import newest_revision
@@ -91,6 +92,8 @@ def verify_log(
     """
     findings = Findings()
     with RawLog(url) as log:
+        if missing := log.missing_tables():
+            return _without_tables(missing)
         stored = stored_checkpoints(log, keys)
         findings.extend(stored.findings)
         sealed = [*stored.sealed, *(Sealed("kept checkpoint", kept) for kept in against)]
@@ -117,8 +120,9 @@ def verify_log(
         _check_head(fold, bounds)
         findings.extend(check_sealed(sealed, fold.roots, size))
         findings.extend(check_named_blobs(log, size))
+        findings.extend(check_segments(log, size, streams))
         blobs = check_blobs(log, findings)
-        first = [diagnose(log, finding) for finding in findings.ordered()[:1]]
+        first = [lost_segment(log, diagnose(log, one)) for one in findings.ordered()[:1]]
     return VerifyReport(
         size=size,
         root=Digest(fold.computed.root().hex()),
@@ -126,6 +130,19 @@ def verify_log(
         checkpoints=len(stored.sealed),
         findings=[*first, *findings.ordered()[1:]],
         found=findings.count,
+    )
+
+
+def _without_tables(missing: Sequence[str]) -> VerifyReport:
+    """Return the report on a log of which somebody dropped tables: there is nothing to rehash."""
+    findings = [Finding(None, f"table {name}", "present", "missing") for name in missing]
+    return VerifyReport(
+        size=0,
+        root=Digest(EMPTY_ROOT.hex()),
+        blobs=0,
+        checkpoints=0,
+        findings=findings,
+        found=len(findings),
     )
 
 

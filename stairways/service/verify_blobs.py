@@ -18,6 +18,7 @@ NAMING_FIELDS = {
     "PolicyUpdated": ("state",),
     "ModelRolledBack": ("state",),
     "ModelPromoted": ("state",),
+    "SegmentSealed": ("segment",),
 }
 """The fields that name a blob of the log, by type of event."""
 

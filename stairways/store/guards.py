@@ -21,6 +21,12 @@ QUERIES = {
 }
 """Queries for the triggers that work, by kind of database; the first column is the name."""
 
+TABLES = {
+    "sqlite": "SELECT name FROM sqlite_master WHERE type = 'table'",
+    "postgresql": "SELECT tablename FROM pg_tables WHERE schemaname = 'public'",
+}
+"""Queries for the names of all tables, by kind of database."""
+
 _ROW, _BEFORE, _DELETE, _UPDATE, _TRUNCATE = 1, 2, 8, 16, 32  # bits of pg_trigger.tgtype
 
 

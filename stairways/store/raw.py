@@ -16,10 +16,10 @@ from stairways.core.values import Digest
 from stairways.errors import LogUnavailableError, SchemaMismatchError
 from stairways.store.blobs import unpack
 from stairways.store.driver import Connection, Driver, Row
-from stairways.store.guards import QUERIES, missing_guards
-from stairways.store.opening import PATIENCE, driver_for
+from stairways.store.guards import QUERIES, TABLES, missing_guards
+from stairways.store.opening import PATIENCE, driver_for, newest_revision
 from stairways.store.segments import Archive
-from stairways.store.tables import NOT_BULK
+from stairways.store.tables import APPEND_ONLY, NOT_BULK
 
 _PAGE = 4096
 _LANDMARKS = f"""
@@ -200,6 +200,25 @@ class RawLog:
             yield from self.rows(
                 "SELECT digest, size, encoding, content FROM blobs WHERE digest = ?", (digest,)
             )
+
+    def missing_tables(self) -> Sequence[str]:
+        """Return the names of the log's tables that are not there.
+
+        Raises ``SchemaMismatchError`` if none is, or if the log is of an older schema: that one
+        never had them all.
+        """
+        present = {name for (name,) in self.rows(TABLES[self.driver.name])}
+        missing = sorted({*APPEND_ONLY, "head"} - present)
+        if not missing:
+            return ()
+        if len(missing) == len(APPEND_ONLY) + 1:
+            raise SchemaMismatchError("This is no log of Stairways: it has none of its tables.")
+        found = self.revisions() if "alembic_version" in present else []
+        if found and isinstance(found[0], str) and found[0] < newest_revision():
+            raise SchemaMismatchError(
+                "The log is of an older schema. Bring it up to date with `stairways init`."
+            )
+        return missing
 
     def missing_guards(self) -> Sequence[str]:
         """Return the names of triggers that should protect the log and are not there."""

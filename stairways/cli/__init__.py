@@ -41,6 +41,7 @@ COMMANDS = {
     "restore": "Copy a backup into an empty log.",
     "archive": "Move the step payloads of closed runs into sealed segments.",
     "hold": "Place and lift legal holds.",
+    "readmodels": "Fill the tables that dashboards ask, or build them anew.",
     "proof": "Prove a record, or a continuation, to somebody without the log.",
     "metrics": "Print, serve or push the log in figures, for Prometheus.",
     "audit": "Ask the log what was trained and decided, when, by whom, and on what evidence.",

@@ -1,4 +1,7 @@
-"""Questions to the read models. Reading takes no lock that a writer of the log would wait for."""
+"""Questions to the read models. Reading takes no lock that a writer of the log would wait for.
+
+Answers are those of the generation that is served, unless another one is named.
+"""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple, Protocol
@@ -20,17 +23,27 @@ class Reader(Protocol):
 
 
 class Standing(NamedTuple):
-    """How far the tables are, and which version of the program filled them."""
+    """How far a generation of a subscription is, and by which rules its rows are made."""
 
+    generation: int
+    version: int
     position: Position
-    projection: int
+    live: bool
 
 
-def standing(reader: Reader) -> Standing | None:
-    """Return how far the tables are; None before they were filled for the first time."""
-    for row in _select(reader, tables.position):
-        return Standing(Position(row["position"]), row["projection"])
-    return None
+def generations(reader: Reader, name: str) -> list[Standing]:
+    """Return the generations of a subscription, oldest first."""
+    rows = reader.rows(
+        "SELECT generation, version, position, live FROM subscriptions WHERE name = ?"
+        " ORDER BY generation",
+        (name,),
+    )
+    return [Standing(int(g), int(v), Position(int(p)), bool(live)) for g, v, p, live in rows]  # type: ignore[call-overload]  # whole numbers by the table
+
+
+def standing(reader: Reader, name: str = "readmodels") -> Standing | None:
+    """Return how far the served generation is; None before there was one."""
+    return next((one for one in generations(reader, name) if one.live), None)
 
 
 def runs(reader: Reader) -> list[Row]:
@@ -38,16 +51,19 @@ def runs(reader: Reader) -> list[Row]:
     return list(_select(reader, tables.run, order=("first_position",)))
 
 
-def run_with_span(reader: Reader, run: str) -> tuple[RunSummary, Span] | None:
+def run_with_span(
+    reader: Reader, run: str, generation: int | None = None
+) -> tuple[RunSummary, Span] | None:
     """Return the summary of a run and where in the log it stands; None if there is none."""
-    for row in _select(reader, tables.run, {"run": run}):
-        return summary_from(row, cycles(reader, run))
+    for row in _select(reader, tables.run, {"run": run}, generation=generation):
+        return summary_from(row, cycles(reader, run, generation))
     return None
 
 
-def cycles(reader: Reader, run: str) -> list[Row]:
+def cycles(reader: Reader, run: str, generation: int | None = None) -> list[Row]:
     """Return the row of every attempt at a cycle of a run, in order."""
-    return list(_select(reader, tables.cycle, {"run": run}, ("cycle", "attempt")))
+    order = ("cycle", "attempt")
+    return list(_select(reader, tables.cycle, {"run": run}, order, generation))
 
 
 def gates(reader: Reader, run: str) -> list[Row]:
@@ -70,9 +86,9 @@ def models(reader: Reader) -> list[Row]:
     return list(_select(reader, tables.model, order=("model",)))
 
 
-def model(reader: Reader, name: str) -> ModelState | None:
+def model(reader: Reader, name: str, generation: int | None = None) -> ModelState | None:
     """Return the state of a model; None if there is none of that name."""
-    for row in _select(reader, tables.model, {"model": name}):
+    for row in _select(reader, tables.model, {"model": name}, generation=generation):
         return model_from(row)
     return None
 
@@ -85,9 +101,13 @@ def data_sets(reader: Reader) -> list[Row]:
 def everything(reader: Reader) -> Mapping[str, list[Row]]:
     """Return all rows of all derived tables, in a fixed order."""
     return {
-        table.name: list(_select(reader, table, order=[key.name for key in table.primary_key]))
+        tables.view_of(table): list(_select(reader, table, order=_keys(table)))
         for table in tables.DERIVED
     }
+
+
+def _keys(table: Table) -> list[str]:
+    return [key.name for key in table.primary_key if key.name != "generation"]
 
 
 def _select(
@@ -95,13 +115,21 @@ def _select(
     table: Table,
     where: Mapping[str, object] | None = None,
     order: Sequence[str] = (),
+    generation: int | None = None,
 ) -> Iterator[Row]:
-    """Yield rows of a table; names come from this program, values go as parameters."""
-    wanted = where or {}
-    columns = ", ".join(column.name for column in table.columns)
-    statement = f"SELECT {columns} FROM {table.name}"  # noqa: S608 - names of our own tables
+    """Yield rows of the served generation of a table, or of ``generation``.
+
+    Names come from this program, values go as parameters.
+    """
+    wanted = dict(where or {})
+    source = tables.view_of(table)
+    if generation is not None:
+        source, wanted["generation"] = table.name, generation
+    columns = [column for column in table.columns if column.name != "generation"]
+    names = ", ".join(column.name for column in columns)
+    statement = f"SELECT {names} FROM {source}"  # noqa: S608 - names of our own tables
     if wanted:
         statement += " WHERE " + " AND ".join(f"{name} = ?" for name in wanted)
     if order:
         statement += " ORDER BY " + ", ".join(order)
-    return (read(table, row) for row in reader.rows(statement, list(wanted.values())))
+    return (read(columns, row) for row in reader.rows(statement, list(wanted.values())))

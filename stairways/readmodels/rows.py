@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
-from sqlalchemy import Boolean, Table
+from sqlalchemy import Boolean, Column
 
 from stairways.core import events as e
 from stairways.core.curves import PnlPoint, TracePoint
@@ -116,11 +116,11 @@ def model_from(row: Row) -> ModelState:
     return _named(ModelState, row)
 
 
-def read(table: Table, row: Sequence[object]) -> Row:
-    """Return a row of ``table`` by column name, its truth values as such on every database."""
+def read(columns: Sequence[Column[Any]], row: Sequence[object]) -> Row:
+    """Return a row by column name, its truth values as such on every database."""
     return {
         column.name: bool(cell) if isinstance(column.type, Boolean) else cell
-        for column, cell in zip(table.columns, row, strict=True)
+        for column, cell in zip(columns, row, strict=True)
     }
 
 

@@ -1,5 +1,8 @@
 """Tables derived from the log, quick to ask. They may be dropped and are then built anew.
 
+A table ``rm_…_generations`` holds the rows of one generation beside those of the next while that
+one is built; the view ``rm_…`` shows the generation that is served.
+
 Times are whole microseconds since 1970 UTC and money is whole micros, as in the log. Columns
 carry the names of the fields of ``core.projections`` and ``core.curves`` they are filled from.
 ``docs/read-models.md`` says what each column means; a test compares.
@@ -15,24 +18,49 @@ from sqlalchemy import (
     MetaData,
     Table,
     Text,
+    text,
 )
+from sqlalchemy.schema import SchemaItem
 
 metadata = MetaData()
 
 _Whole = BigInteger().with_variant(Integer, "sqlite")
 _Real = Float(53)
 
-position = Table(
-    "rm_position",
+
+SUFFIX = "_generations"
+"""What the name of a table has after the name of its view."""
+
+
+def _table(view: str, *columns: SchemaItem) -> Table:
+    generation = Column("generation", Integer, primary_key=True, autoincrement=False)
+    return Table(f"{view}{SUFFIX}", metadata, generation, *columns)
+
+
+def view_of(table: Table) -> str:
+    """Return the name of the view that shows the served generation of a table."""
+    return table.name.removesuffix(SUFFIX)
+
+
+subscriptions = Table(
+    "subscriptions",
     metadata,
-    Column("id", Integer, primary_key=True, autoincrement=False),
-    Column("position", _Whole, nullable=False),
-    Column("projection", Integer, nullable=False),  # version of the program that filled the tables
+    Column("name", Text, primary_key=True),
+    Column("generation", Integer, primary_key=True, autoincrement=False),
+    Column("version", Integer, nullable=False),  # of the rules by which its rows are made
+    Column("position", _Whole, nullable=False),  # its rows say what the log says up to here
+    Column("live", Integer, nullable=False),  # 1: this generation is served
+)
+Index(
+    "one_live_generation",
+    subscriptions.c.name,
+    unique=True,
+    sqlite_where=text("live = 1"),
+    postgresql_where=text("live = 1"),
 )
 
-run = Table(
+run = _table(
     "rm_run",
-    metadata,
     Column("run", Text, primary_key=True),
     Column("model", Text, nullable=False),
     Column("status", Text, nullable=False),
@@ -54,9 +82,8 @@ run = Table(
     Column("last_at", _Whole, nullable=False),
 )
 
-cycle = Table(
+cycle = _table(
     "rm_cycle",
-    metadata,
     Column("run", Text, primary_key=True),
     Column("cycle", Integer, primary_key=True, autoincrement=False),
     Column("attempt", Integer, primary_key=True, autoincrement=False),
@@ -86,9 +113,8 @@ cycle = Table(
     Column("overridden_by", Text, nullable=False),
 )
 
-gate = Table(
+gate = _table(
     "rm_gate",
-    metadata,
     Column("position", _Whole, primary_key=True, autoincrement=False),
     Column("run", Text, nullable=False),
     Column("cycle", Integer, nullable=False),
@@ -101,12 +127,11 @@ gate = Table(
     Column("reason", Text, nullable=False),
     Column("evidence", Text, nullable=False),  # positions, with commas
     Column("decided_at", _Whole, nullable=False),
-    Index("rm_gate_by_run", "run", "position"),
+    Index("rm_gate_by_run", "generation", "run", "position"),
 )
 
-pnl = Table(
+pnl = _table(
     "rm_pnl",
-    metadata,
     Column("position", _Whole, primary_key=True, autoincrement=False),
     Column("run", Text, nullable=False),
     Column("kind", Text, nullable=False),
@@ -116,12 +141,11 @@ pnl = Table(
     Column("lane", Integer, nullable=False),
     Column("bar", Integer, nullable=False),
     Column("equity", _Whole, nullable=False),
-    Index("rm_pnl_by_run", "run", "position"),
+    Index("rm_pnl_by_run", "generation", "run", "position"),
 )
 
-controller = Table(
+controller = _table(
     "rm_controller",
-    metadata,
     Column("position", _Whole, primary_key=True, autoincrement=False),
     Column("run", Text, nullable=False),
     Column("kind", Text, nullable=False),
@@ -136,12 +160,11 @@ controller = Table(
     Column("slow", _Real, nullable=False),
     Column("bonus", _Real),
     Column("margin", _Real, nullable=False),
-    Index("rm_controller_by_run", "run", "position"),
+    Index("rm_controller_by_run", "generation", "run", "position"),
 )
 
-model = Table(
+model = _table(
     "rm_model",
-    metadata,
     Column("model", Text, primary_key=True),
     Column("steps", _Whole, nullable=False),
     Column("updates", _Whole, nullable=False),
@@ -160,9 +183,8 @@ model = Table(
     Column("overrides", Integer, nullable=False),
 )
 
-data = Table(
+data = _table(
     "rm_data",
-    metadata,
     Column("position", _Whole, primary_key=True, autoincrement=False),
     Column("digest", Text, nullable=False),
     Column("name", Text, nullable=False),
@@ -177,4 +199,4 @@ data = Table(
 )
 
 DERIVED = (run, cycle, gate, pnl, controller, model, data)
-"""Every table that is filled from the log; ``position`` says how far."""
+"""Every table that is filled from the log; ``subscriptions`` says how far."""

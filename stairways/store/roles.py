@@ -18,7 +18,7 @@ from stairways.store.tables import APPEND_ONLY
 OWNER, WRITER, AUDITOR = "stairways_owner", "stairways_writer", "stairways_auditor"
 ARCHIVIST = "stairways_archivist"
 DERIVED = "rm_"
-"""Tables whose names begin so are derived from the log and may be thrown away."""
+"""Tables whose names begin so, and ``subscriptions``, are derived and may be thrown away."""
 
 _KNOWS_MAINTAIN = (17,)
 
@@ -62,7 +62,7 @@ def _statements(connection: Connection) -> Iterator[str]:
     yield f"GRANT UPDATE (size, root, edge) ON head TO {WRITER}"
     yield f"GRANT INSERT, UPDATE ON leases TO {WRITER}"
     for table in tables:
-        if table.startswith(DERIVED):
+        if table.startswith(DERIVED) or table == "subscriptions":
             yield f'GRANT INSERT, UPDATE, DELETE, TRUNCATE ON "{table}" TO {WRITER}'
     yield f"GRANT {WRITER} TO {ARCHIVIST}"
     yield f"GRANT UPDATE (payload) ON events TO {ARCHIVIST}"

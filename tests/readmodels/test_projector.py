@@ -1,3 +1,4 @@
+import itertools
 import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -12,7 +13,7 @@ from stairways.core.values import Position, StreamName
 from stairways.errors import LogUnavailableError, UnknownEventError
 from stairways.readmodels import projector as projecting
 from stairways.readmodels import queries, tables
-from stairways.readmodels.projector import Projector
+from stairways.readmodels.projector import Projector, ReadModels
 from stairways.readmodels.rows import cycle_rows, to_time
 from stairways.store.contract import Context, Encoded
 from stairways.store.opening import driver_for, open_sql_store, system_clock
@@ -73,10 +74,11 @@ def test_rows_do_not_depend_on_how_the_log_is_cut_into_batches(full: SqlStore, b
 def incremental(store: SqlStore) -> None:
     """Build the tables as a follower would who looks after every append."""
     follower = Projector(store)
-    follower.reset()
+    generation = follower._begin()
     ends = sorted({record.append_id: record.position for record in store.read()}.values())
-    for end in ends:
-        follower._step(queries.standing(store).position, end)  # type: ignore[union-attr]  # it was reset
+    for after, end in itertools.pairwise([Position(0), *ends]):
+        follower._step(generation, after, end)
+    assert follower._switch(generation)
 
 
 def test_following_append_by_append_equals_a_rebuild(log: SqlStore) -> None:
@@ -104,7 +106,7 @@ def test_a_projector_that_was_overtaken_writes_nothing(
     full: SqlStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     slow = Projector(full)
-    slow.reset()
+    slow._begin()
     read = full.read
 
     def overtaken(**how: object) -> object:
@@ -121,7 +123,6 @@ def test_a_projector_that_was_overtaken_writes_nothing(
 
 
 def test_two_projectors_at_once_count_nothing_twice(full: SqlStore) -> None:
-    Projector(full).reset()
     followers = [threading.Thread(target=Projector(full, 200).catch_up) for _ in range(2)]
     for follower in followers:
         follower.start()
@@ -137,13 +138,14 @@ def test_a_failure_while_writing_leaves_rows_and_position_as_they_were(
     full: SqlStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     follower = Projector(full, 500)
-    follower.reset()
-    follower._step(Position(0), Position(500))
+    generation = follower._begin()
+    follower._step(generation, Position(0), Position(500))
+    assert follower._switch(generation)
     before = queries.everything(full), queries.standing(full)
     add = projecting._add
 
-    def broken(connection: object, table: object, rows: object) -> None:
-        add(connection, table, rows)  # type: ignore[arg-type]  # passed on as they are
+    def broken(connection: object, table: object, *rows: object) -> None:
+        add(connection, table, *rows)  # type: ignore[arg-type]  # passed on as they are
         if table is tables.pnl:
             raise KeyboardInterrupt
 
@@ -161,9 +163,10 @@ def test_tables_of_another_version_of_the_program_are_built_anew(
     right = queries.everything(full)
     with full.driver.engine.begin() as connection:
         connection.execute(tables.run.update().values(status="out of date"))
-        connection.execute(insert(tables.data).values({**right["rm_data"][0], "position": 999_999}))
+        wrong = {**right["rm_data"][0], "position": 999_999, "generation": 1}
+        connection.execute(insert(tables.data).values(wrong))
 
-    monkeypatch.setattr(projecting, "PROJECTION", projecting.PROJECTION + 1)
+    monkeypatch.setattr(ReadModels, "version", ReadModels.version + 1)
     Projector(full).catch_up()
 
     assert queries.everything(full) == right
@@ -231,7 +234,7 @@ def test_the_rows_of_cycles_hold_every_field_of_the_summary() -> None:
     summary = projections.run_summary(made_up.events("r1"))
 
     for row in cycle_rows("r1", summary):
-        assert set(row) == set(tables.cycle.columns.keys())
+        assert {*row, "generation"} == set(tables.cycle.columns.keys())
 
 
 def test_times_are_read_back_in_utc() -> None:

@@ -21,9 +21,16 @@ $(VENV)/.installed: pyproject.toml $(CONSTRAINTS)
 	@$(BIN)/pip install -q --disable-pip-version-check --no-index --no-deps $(TORCH) 2>/dev/null || \
 	  { $(BIN)/pip install -q --disable-pip-version-check uv && \
 	    VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install -q --torch-backend=cpu --no-deps $(TORCH); }
-	@set -o pipefail; $(BIN)/pip install -q --disable-pip-version-check -e ".[test]" -c $(CONSTRAINTS) 2>&1 | \
+	@set -o pipefail; $(BIN)/pip install -q --disable-pip-version-check -e ".[demo]" -c $(CONSTRAINTS) 2>&1 | \
 	  { grep -v '^WARNING: Location' || true; }
 	@$(BIN)/python -c "import torch, stable_baselines3, numba, stairways"
+	@touch $@
+
+# what only tests need, among it ledgers and statistics of others to compare with
+$(VENV)/.tested: $(VENV)/.installed
+	@echo "Setting up what the tests need (once) …"
+	@set -o pipefail; $(BIN)/pip install -q --disable-pip-version-check -e ".[test]" -c $(CONSTRAINTS) 2>&1 | \
+	  { grep -v '^WARNING: Location' || true; }
 	@touch $@
 
 setup: $(VENV)/.installed ## Make the virtual environment with the locked versions
@@ -31,21 +38,21 @@ setup: $(VENV)/.installed ## Make the virtual environment with the locked versio
 demo: setup ## Train the stairway on AAPL and MSFT, replay the ledger, verify the log
 	@$(BIN)/stairways demo --folder $(DEMO)
 
-test: setup ## Lint, types and tests, as CI runs them
+test: $(VENV)/.tested ## Lint, types and tests, as CI runs them
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/pytest -m "not soak" -n 2 --dist loadfile
 
-format: setup ## Format and fix what can be fixed
+format: $(VENV)/.tested ## Format and fix what can be fixed
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-soak: setup ## The long checks, also against ledgers of others
+soak: $(VENV)/.tested ## The long checks, also against ledgers of others
 	@$(BIN)/pip install -q --disable-pip-version-check -e ".[oracle,soak]" -c $(CONSTRAINTS)
 	@$(BIN)/pytest -m soak
 
-bench: setup ## Measure: each figure is a ratio taken in one run
+bench: $(VENV)/.tested ## Measure: each figure is a ratio taken in one run
 	@for script in ops/bench/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
 
 clean: ## Remove what setup and demo made

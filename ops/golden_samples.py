@@ -24,7 +24,8 @@ def sample_value(hint: typing.Any, name: str, number: int) -> object:  # noqa: A
         return DIGEST if hint.__name__ == "Digest" else sample_value(inner, name, number)
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin is tuple:
-        return tuple(sample_value(arguments[0], name, number + extra) for extra in (0, 1))
+        length = 2 if Ellipsis in arguments else len(arguments)
+        return tuple(sample_value(arguments[0], name, number + extra) for extra in range(length))
     if origin in (types.UnionType, typing.Union):
         inner = next(kind for kind in arguments if kind is not types.NoneType)
         return sample_value(inner, name, number)

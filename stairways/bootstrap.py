@@ -185,6 +185,7 @@ def _plan(chosen: Settings) -> "Plan":
         trading=chosen.trading,
         control=chosen.controller,
         limits=chosen.gates,
+        statistics=chosen.statistics,
         settings=settings.flatten(chosen),
         settings_digest=settings.digest(chosen),
     )

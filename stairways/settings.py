@@ -25,6 +25,7 @@ from stairways.core.controller import ControllerRules
 from stairways.core.gate import GateLimits
 from stairways.core.ledger import TradingRules
 from stairways.core.retention import RetentionRules
+from stairways.core.skill import SkillRules
 from stairways.core.stairway import Programme
 from stairways.core.values import MICROS_PER_DOLLAR, Digest, Micros, digest_of
 from stairways.errors import SettingsError
@@ -99,6 +100,7 @@ class Settings:
     ppo: PpoRules = field(default_factory=PpoRules)
     gates: GateLimits = field(default_factory=GateLimits)
     retention: RetentionRules = field(default_factory=RetentionRules)
+    statistics: SkillRules = field(default_factory=SkillRules)
     log: LogSettings = field(default_factory=LogSettings)
     audit: AuditSettings = field(default_factory=AuditSettings)
     console: ConsoleRules = field(default_factory=ConsoleRules)

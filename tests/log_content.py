@@ -26,10 +26,10 @@ def renumbered(event: e.Event, resumes: list[Position]) -> e.Event:
         return Position(position - sum(resume < position for resume in resumes))
 
     match event:
-        case e.EvaluationFinished():
+        case e.EvaluationFinished() | e.BaselinesMeasured():
             first, last = event.evidence
             return replace(event, evidence=(moved(first), moved(last)))
-        case e.GateDecided() | e.CycleVerdict() | e.ModelRolledBack():
+        case e.GateDecided() | e.CycleVerdict() | e.ModelRolledBack() | e.SkillMeasured():
             return replace(event, evidence=tuple(map(moved, event.evidence)))
         case e.ModelPromoted():
             return replace(event, verdict=moved(event.verdict))

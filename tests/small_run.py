@@ -59,6 +59,7 @@ def small_plan(**changes: str) -> Plan:
         trading=chosen.trading,
         control=chosen.controller,
         limits=chosen.gates,
+        statistics=chosen.statistics,
         settings=settings.flatten(chosen),
         settings_digest=settings.digest(chosen),
     )

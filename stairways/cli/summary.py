@@ -6,19 +6,25 @@ from typing import TYPE_CHECKING
 
 from stairways.cli.columns import CYCLES
 from stairways.cli.printing import print_json, print_rows
+from stairways.cli.skill import conclusion_lines
 from stairways.core.projections import CycleSummary, RunSummary
 
 if TYPE_CHECKING:
     from stairways.bootstrap import App
+    from stairways.service.weighing import Conclusion
 
 
-def print_summary(app: "App", run: str, summary: RunSummary, *, as_json: bool) -> None:
-    """Print how a run went, for programs or for people."""
+def print_summary(
+    app: "App", run: str, summary: RunSummary, found: "Conclusion", *, as_json: bool
+) -> None:
+    """Print how a run went and whether that shows any skill, for programs or for people."""
     if as_json:
-        print_json({"run": run, **asdict(summary)})
+        print_json({"run": run, **asdict(summary), "skill": asdict(found)})
         return
     print_rows(app.out, [asdict(cycle) for cycle in summary.cycles], CYCLES, "table")
     app.out.print(f"\nRun {run}: {sentence(summary)}")
+    for line in conclusion_lines(found):
+        app.out.print(line)
     if summary.simulated:
         app.out.print("The bars were simulated: this says nothing about any market.")
 

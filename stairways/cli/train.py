@@ -104,9 +104,12 @@ def command(  # noqa: PLR0917 - click passes by name
         job, store = _unfinished_job(app)
     try:
         summary = train(app, job)
+        from stairways.service.weighing import conclusion  # noqa: PLC0415 - help must start in a blink
+
+        found = conclusion(store, job.run)
     finally:
         store.close()
-    print_summary(app, job.run, summary, as_json=as_json)
+    print_summary(app, job.run, summary, found, as_json=as_json)
 
 
 def _refuse_unheard(app: "App", bars: Sequence[str], data: str | None) -> None:

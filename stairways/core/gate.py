@@ -2,7 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import median
 
+from stairways.core.events import BaselinesMeasured, SkillMeasured
+from stairways.core.skill import SkillRules
 from stairways.core.stairway import HIGHEST_TARGET, LOWEST_TARGET
 
 
@@ -39,7 +42,9 @@ class Measured:
     sharpe: float
     win_rate: float
     trades_per_day: float
-    baselines: Sequence[tuple[str, float]] = ()  # name and profit on the same bars
+    baselines: BaselinesMeasured
+    skill: SkillMeasured
+    statistics: SkillRules
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,15 +154,33 @@ def _divergence(measured: Measured, limit: float) -> Gate:
 
 
 def _advice(measured: Measured) -> tuple[Gate, ...]:
+    skill, rules, simple = measured.skill, measured.statistics, measured.baselines
+    middle = median(simple.random)
     return (
         _advisory("sharpe", measured.sharpe, 0.0, "annualised Sharpe ratio"),
+        _advisory(
+            "deflated_sharpe",
+            skill.deflated_sharpe,
+            rules.deflated_sharpe,
+            f"probability that it beats the best by chance of {skill.trials} tried",
+        ),
         _advisory("win_rate", measured.win_rate, 0.5, "share of closed trades that won"),
         _advisory("trades_per_day", measured.trades_per_day, 0.0, "fills a session"),
-        *(
-            _advisory(f"against_{name}", measured.profit - profit, 0.0, f"profit above {name}")
-            for name, profit in measured.baselines
+        _above("buy_and_hold", measured.profit - simple.buy_and_hold),
+        _above("always_hold", measured.profit - simple.always_hold),
+        _above("random", measured.profit - middle),
+        _advisory(
+            "random_beaten",
+            skill.beaten,
+            rules.confidence,
+            f"share of {len(simple.random)} random policies with less profit",
         ),
+        Gate("skill", float(skill.skill), 1.0, skill.skill, skill.reason, blocking=False),
     )
+
+
+def _above(name: str, value: float) -> Gate:
+    return _advisory(f"against_{name}", value, 0.0, f"profit above {name}")
 
 
 def _advisory(name: str, value: float, threshold: float, meaning: str) -> Gate:

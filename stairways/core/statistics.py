@@ -1,9 +1,9 @@
 """What a series of balances and fills amounts to. Shares of one, never percent."""
 
-import math
 from collections.abc import Sequence
 from itertools import accumulate, pairwise
 
+from stairways.core.sharpe import annual, moments
 from stairways.core.values import Micros
 
 SECONDS_A_YEAR = 365.25 * 86_400
@@ -19,15 +19,18 @@ def annual_sharpe(equity: Sequence[Micros], rates: Sequence[float], seconds: flo
     """Return the annualised Sharpe ratio of simple returns above the risk-free rate.
 
     ``rates`` is the risk-free return of each step, one fewer than balances; ``seconds`` the
-    time they span. 0 where nothing varies or an account is ruined (Sharpe 1994).
+    time they span. 0 where nothing varies but the rounding to micros, or an account is ruined
+    (Sharpe 1994).
     """
-    if min(equity) <= 0 or seconds <= 0 or len(equity) < 3:  # noqa: PLR2004 - two returns vary
+    if min(equity) <= 0 or seconds <= 0:
         return 0.0
     excess = [b / a - 1.0 - r for (a, b), r in zip(pairwise(equity), rates, strict=True)]
-    mean = math.fsum(excess) / len(excess)
-    variance = math.fsum((x - mean) ** 2 for x in excess) / (len(excess) - 1)
-    a_year = len(excess) / seconds * SECONDS_A_YEAR
-    return mean / math.sqrt(variance) * math.sqrt(a_year) if variance > 0 else 0.0
+    return annual(moments(excess).sharpe, bars_a_year(len(excess), seconds))
+
+
+def bars_a_year(count: int, seconds: float) -> float:
+    """Return how many bars make a year where ``count`` of them span so many seconds."""
+    return count / seconds * SECONDS_A_YEAR if seconds > 0 else 0.0
 
 
 def closed_trades(shares: Sequence[int], prices: Sequence[int], costs: Sequence[int]) -> list[int]:

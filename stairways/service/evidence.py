@@ -1,8 +1,6 @@
-"""What gates need to know beyond the evaluation: replay, look-ahead, simple strategies."""
+"""What gates need to know beyond the evaluation: replay and look-ahead."""
 
 from dataclasses import replace
-
-import numpy as np
 
 from stairways.core.events import EvaluationFinished
 from stairways.env.lanes import Lanes
@@ -11,8 +9,7 @@ from stairways.market.bars import Bars
 from stairways.service.climb import Climber
 from stairways.service.replay import evaluation_findings
 from stairways.training.calibration import Calibration
-from stairways.training.evaluator import Course, act, score
-from stairways.training.learner import Int64
+from stairways.training.evaluator import Course, act
 
 TAMPERING = 3
 """Factor on every price after the row that must not know of them; volume turns around."""
@@ -44,33 +41,6 @@ def invented_after(bars: Bars, row: int) -> Bars:
     volume = bars.volume.copy()
     volume[row + 1 :] = volume[row + 1 :][::-1]
     return replace(bars, **changed, volume=volume)
-
-
-def baselines(climber: Climber, course: Course, hold_rate: float) -> tuple[tuple[str, float], ...]:
-    """Return the profit of simple strategies on the same bars, costs included.
-
-    Buy and hold buys one lot of each symbol; always hold keeps cash; random holds at the
-    candidate's rate and otherwise takes any other action.
-    """
-    symbols = len(course.tape.symbols)
-    count = climber.windows.validate[1] - climber.windows.validate[0] - 1
-    hold, most = (3**symbols - 1) // 2, 3**symbols - 1
-    still = np.full(count, hold)
-    bought = np.array([most, *still[1:]])
-    generator = climber.plan.generator("baseline", 0)
-    others = generator.integers(0, most, count)
-    others += others >= hold
-    mixed = np.where(generator.random(count) < hold_rate, hold, others)
-    actions = {"buy_and_hold": bought, "always_hold": still, "random": mixed}
-    return tuple((name, _profit(climber, course, path)) for name, path in actions.items())
-
-
-def _profit(climber: Climber, course: Course, actions: Int64) -> float:
-    lanes = course.lanes(climber.windows.validate)
-    for action in actions:
-        if lanes.step(np.array([action])).terminated[0]:
-            break
-    return score(lanes, course).profit
 
 
 def _differing_steps(here: Lanes, there: Lanes) -> int:

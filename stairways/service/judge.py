@@ -8,7 +8,8 @@ from stairways.core.gate import Gate, Measured, Verdict, decide, verdict
 from stairways.core.stairway import Cycle
 from stairways.core.values import Position
 from stairways.service.climb import Climber
-from stairways.service.evidence import baselines, look_ahead_findings, replay_findings
+from stairways.service.evidence import look_ahead_findings, replay_findings
+from stairways.service.skill import Judged, Weighed, measure_skill
 from stairways.training.calibration import Calibration
 from stairways.training.evaluator import Course, act, calibrate, score
 from stairways.training.recorder import evaluation_events
@@ -22,9 +23,11 @@ def judge(climber: Climber, cycle: Cycle, attempt: int) -> None:
         climber.bars, climber.tape, climber.plan.trading, climber.plan.control, cycle.target
     )
     calibration = calibrate(climber.learner.policy, course, climber.windows.calibrate)
-    result = _evaluate(climber, course, cycle, attempt, calibration)
-    gates = decide(_measure(climber, course, result, calibration), climber.plan.limits)
-    positions = _record_gates(climber, cycle, attempt, gates, result.evidence)
+    judged = _evaluate(climber, course, cycle, attempt, calibration)
+    result = judged.result
+    weighed = measure_skill(climber, course, judged)
+    gates = decide(_measure(climber, course, weighed, calibration), climber.plan.limits)
+    positions = _record_gates(climber, cycle, attempt, gates, weighed)
     outcome = verdict(gates)
     decided = _record_verdict(climber, cycle, attempt, outcome, positions)
     if outcome.promoted:
@@ -66,10 +69,10 @@ def promote(
 
 def _evaluate(
     climber: Climber, course: Course, cycle: Cycle, attempt: int, calibration: Calibration
-) -> e.EvaluationFinished:
+) -> Judged:
     """Run the candidate through the validation window and record every step of it."""
     first, last = climber.windows.validate
-    climber.note(
+    started = climber.note(
         climber.run_stream,
         e.EvaluationStarted(
             cycle=cycle.number,
@@ -94,15 +97,23 @@ def _evaluate(
         **asdict(scores),
         evidence=(steps.first, steps.last),
     )
-    climber.note(climber.run_stream, result)
-    return result
+    finished = climber.note(climber.run_stream, result)
+    return Judged(
+        lanes=lanes,
+        result=result,
+        started=started.last,
+        finished=finished.last,
+        window=climber.windows.validate,
+        name="validate",
+        draws=cycle.number,
+    )
 
 
 def _measure(
-    climber: Climber, course: Course, result: e.EvaluationFinished, calibration: Calibration
+    climber: Climber, course: Course, weighed: Weighed, calibration: Calibration
 ) -> Measured:
     """Gather what the gates decide on."""
-    progress = climber.progress
+    progress, result = climber.progress, weighed.judged.result
     served = progress.served
     return Measured(
         target=course.target,
@@ -118,7 +129,9 @@ def _measure(
         sharpe=result.sharpe,
         win_rate=result.win_rate,
         trades_per_day=result.trades_per_day,
-        baselines=baselines(climber, course, result.hold_rate),
+        baselines=weighed.baselines,
+        skill=weighed.skill,
+        statistics=climber.plan.statistics,
     )
 
 
@@ -127,10 +140,11 @@ def _record_gates(
     cycle: Cycle,
     attempt: int,
     gates: Sequence[Gate],
-    steps: tuple[Position, Position],
+    weighed: Weighed,
 ) -> tuple[Position, ...]:
     """Append one event a gate, each naming the positions it rests on."""
-    evidence = {"divergence": (climber.last_update,)}
+    steps = weighed.judged.result.evidence
+    evidence = {"divergence": (climber.last_update,), **weighed.evidence}
     decisions = [
         e.GateDecided(
             run=climber.run,

@@ -9,6 +9,7 @@ import numpy as np
 from stairways.core.controller import ControllerRules
 from stairways.core.gate import GateLimits
 from stairways.core.ledger import TradingRules
+from stairways.core.skill import SkillRules
 from stairways.core.stairway import Programme, Windows, between, cut_windows
 from stairways.core.values import Digest
 from stairways.errors import BarsRefusedError, SettingsError
@@ -16,7 +17,7 @@ from stairways.market.bars import Bars
 from stairways.training.rules import PpoRules
 
 SHORTEST_WINDOW = 30
-PURPOSES = ("weights", "sampling", "shuffling", "lanes", "baseline")
+PURPOSES = ("weights", "sampling", "shuffling", "lanes", "baseline", "bootstrap", "seeds")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +31,7 @@ class Plan:
     trading: TradingRules
     control: ControllerRules
     limits: GateLimits
+    statistics: SkillRules
     settings: Mapping[str, str]
     settings_digest: Digest
 
@@ -49,10 +51,13 @@ class Plan:
 
     def generator(self, purpose: str, cycle: int) -> np.random.Generator:
         """Return the generator of one purpose in one cycle, derived from the run's seed alone."""
-        key = (PURPOSES.index(purpose), cycle)
-        return np.random.Generator(
-            np.random.PCG64(np.random.SeedSequence(self.seed, spawn_key=key))
-        )
+        return generator_of(self.seed, purpose, cycle)
+
+
+def generator_of(seed: int, purpose: str, cycle: int) -> np.random.Generator:
+    """Return the generator of one purpose in one cycle of a run with ``seed``."""
+    key = (PURPOSES.index(purpose), cycle)
+    return np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed, spawn_key=key)))
 
 
 def windows_of(bars: Bars, first: int, programme: Programme) -> Windows:

@@ -31,6 +31,7 @@ from stairways.errors import NoSuchRunError
 from stairways.service.replay_parts import Outcome, Section, check_section, read_event
 from stairways.service.replay_setup import Setup, set_up
 from stairways.service.runs import find_run, run_stream
+from stairways.service.trials import known_trials
 from stairways.store.contract import START, Context, Encoded, EventStore, Record
 
 LEDGER = "ledger"
@@ -100,6 +101,9 @@ def replay_run(
     if first is None or first.type != "RunStarted":
         raise NoSuchRunError(f"The log has no run {run}; `stairways audit runs` lists them.")
     setup = set_up(store, first)
+    if isinstance(setup, Setup):
+        trials = known_trials(store, setup.start.data, Position(size))
+        setup.trials.update((trial.position, trial) for trial in trials)
     known = setup.start.libraries if isinstance(setup, Setup) else {}
     return Report(
         run=run,

@@ -18,6 +18,7 @@ from stairways.core.replay_claims import Assertions, evaluation_claims, held_ste
 from stairways.core.replay_part import Checked, check_part
 from stairways.service.replay_columns import Columns, read_columns
 from stairways.service.replay_setup import UNREADABLE, Setup, field_in
+from stairways.service.replay_skill import SkillClaims
 from stairways.store.contract import Record
 
 STEP_TYPES: dict[str, type] = {
@@ -29,6 +30,9 @@ OF_LOST_STEPS = ("decisions", "start_equity")
 
 MEANS = {("CycleFinished", "hold_rate")}
 """Claims that were averaged in another order than here."""
+
+STATISTICS = ("SkillMeasured",)
+"""Events whose real numbers may differ in the last digit where a mathematical library does."""
 
 CLOSE = 1e-9
 """Difference up to which two averages of the same decisions are the same."""
@@ -73,7 +77,8 @@ def check_section(section: Section, setup: Setup, threshold: Threshold, steps: i
     last_step = steps if evaluating else checked.last_step
     _compare_controller(section, part, checked, setup, faults)
     target = opened.target if isinstance(opened, e.EvaluationStarted) else None
-    claimed = _Claimed(part, setup.rules, checked, target, last_step)
+    skill = None if target is None else SkillClaims(setup, part, checked, events)
+    claimed = _Claimed(part, setup.rules, checked, target, last_step, skill)
     for record, event in [(section.opener, opened), *events]:
         for name, due in claimed.by(event).items():
             _compare_claim(record, event, name, due, faults)
@@ -207,6 +212,7 @@ class _Claimed:
     checked: Checked
     target: float | None
     last_step: int
+    skill: SkillClaims | None
 
     def by(self, event: Event | None) -> dict[str, object]:
         """Return what ``event`` should say, field by field."""
@@ -222,7 +228,12 @@ class _Claimed:
                 evidence = (int(steps.at[0]), int(steps.at[-1]))
                 claims = evaluation_claims(steps, self.rules, self.target)
                 known = OF_LOST_STEPS if lost else claims.keys()
-                return {**{name: claims[name] for name in known}, "evidence": evidence}
+                pace = {} if lost or self.skill is None else self.skill.pace
+                return {**{name: claims[name] for name in known}, **pace, "evidence": evidence}
+            case e.BaselinesMeasured() if len(steps) and not lost and self.skill is not None:
+                return self.skill.of_baselines()
+            case e.SkillMeasured() if len(steps) and not lost and self.skill is not None:
+                return self.skill.of_skill()
             case e.RunFinished():
                 return {"steps": self.last_step}
             case _:  # no other event speaks of the books
@@ -233,10 +244,8 @@ def _compare_claim(
     record: Record, event: Event | None, name: str, due: object, faults: list[Finding]
 ) -> None:
     recorded: object = getattr(event, name)
-    same = recorded == due
-    if (record.type, name) in MEANS and isinstance(due, float) and isinstance(recorded, float):
-        same = math.isclose(recorded, due, rel_tol=CLOSE, abs_tol=CLOSE)
-    if not same:
+    loose = (record.type, name) in MEANS or record.type in STATISTICS
+    if recorded != due and not (loose and _close(recorded, due)):
         faults.append(
             Finding(
                 position=record.position,
@@ -247,6 +256,15 @@ def _compare_claim(
                 message=f"{name} is {recorded}, should be {due}: the steps say so.",
             )
         )
+
+
+def _close(recorded: object, due: object) -> bool:
+    """Tell whether real numbers, or tuples of them, differ by no more than rounding."""
+    if isinstance(recorded, float) and isinstance(due, float):
+        return math.isclose(recorded, due, rel_tol=CLOSE, abs_tol=CLOSE)
+    if isinstance(recorded, tuple) and isinstance(due, tuple):
+        return len(recorded) == len(due) and all(map(_close, recorded, due))
+    return False
 
 
 def _plain(value: object) -> Plain:

@@ -4,14 +4,15 @@ import dataclasses
 import re
 import typing
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 
 from stairways import codec
 from stairways.core import events as e
 from stairways.core.ledger import TradingRules
 from stairways.core.replay import Finding
-from stairways.core.replay_books import Market, Part, market_of
+from stairways.core.replay_books import Int64, Market, Part, market_of
+from stairways.core.skill import SkillRules, Trial
 from stairways.core.values import MICROS_PER_DOLLAR, Micros, Position, digest_of
 from stairways.errors import NotCanonicalError, SettingsError, UnknownEventError
 from stairways.market.bars import Bars
@@ -22,6 +23,7 @@ UNREADABLE = (UnknownEventError, NotCanonicalError, TypeError, ValueError)
 """What the codec raises for a payload that is not the event it should be."""
 
 SECTION = "trading."
+STATISTICS = "statistics."
 LANES = "ppo.lanes"
 NO_STOP = 1.0
 """The hard stop of an evaluation: the whole window is judged."""
@@ -35,6 +37,10 @@ class Setup:
     rules: TradingRules
     market: Market
     lanes: int
+    times: Int64  # of the bars, in nanoseconds
+    sessions: Int64  # of the bars, counted
+    statistics: SkillRules | None  # None in a run from before results were weighed
+    trials: dict[Position, Trial] = field(default_factory=dict)  # of the same bars, in the log
 
     def attempt(self, started: e.CycleStarted | None, position: Position, first_step: int) -> Part:
         """Return an attempt at a cycle as a part of the books."""
@@ -84,6 +90,7 @@ def set_up(store: EventStore, record: Record) -> Setup | Finding:
     try:
         rules = rules_from(start.settings)
         lanes = int(start.settings[LANES])
+        statistics = statistics_from(start.settings)
     except (KeyError, ValueError, InvalidOperation, SettingsError) as error:
         return _finding(record, "settings", None, f"the recorded settings are unusable: {error}")
     digest = digest_of(codec.canonical(dict(start.settings)))
@@ -93,7 +100,8 @@ def set_up(store: EventStore, record: Record) -> Setup | Finding:
     bars = decode_bars(store.get_blob(start.data))
     if lanes < 1 or not _usable(start.windows, len(bars)):
         return _finding(record, "windows", None, f"lanes or windows fit no {len(bars)} bars")
-    return Setup(start, rules, _market(bars, rules), lanes)
+    market = _market(bars, rules)
+    return Setup(start, rules, market, lanes, bars.times, bars.session, statistics)
 
 
 def rules_from(settings: Mapping[str, str]) -> TradingRules:
@@ -102,12 +110,22 @@ def rules_from(settings: Mapping[str, str]) -> TradingRules:
     Raises ``KeyError``, ``ValueError``, ``InvalidOperation`` or ``SettingsError`` when they are
     no such rules.
     """
-    hints = typing.get_type_hints(TradingRules)
-    values = {
-        rule.name: _read(hints[rule.name], settings[SECTION + rule.name])
-        for rule in dataclasses.fields(TradingRules)
+    return TradingRules(**_section(TradingRules, SECTION, settings))
+
+
+def statistics_from(settings: Mapping[str, str]) -> SkillRules | None:
+    """Return how a run weighed its results; None if it did not. Raises as ``rules_from``."""
+    if not any(name.startswith(STATISTICS) for name in settings):
+        return None
+    return SkillRules(**_section(SkillRules, STATISTICS, settings))
+
+
+def _section(kind: type, prefix: str, settings: Mapping[str, str]) -> dict[str, typing.Any]:
+    hints = typing.get_type_hints(kind)
+    return {
+        rule.name: _read(hints[rule.name], settings[prefix + rule.name])
+        for rule in dataclasses.fields(kind)
     }
-    return TradingRules(**values)
 
 
 def field_in(reason: str) -> str:

@@ -30,8 +30,13 @@ class Course:
     control: ControllerRules
     target: float
 
-    def lanes(self, window: tuple[int, int]) -> Lanes:
-        """Return one lane that runs through ``window`` once."""
+    def lanes(
+        self, window: tuple[int, int], *, count: int = 1, capacity: int | None = None
+    ) -> Lanes:
+        """Return lanes, one by default, that run through ``window`` once.
+
+        They keep the facts of ``capacity`` steps, by default of all.
+        """
         first, last = window
         rules = replace(self.trading, hard_stop=NO_STOP, episode_length=last - first)
         lanes = Lanes(
@@ -39,8 +44,8 @@ class Course:
             rules,
             self.control,
             window=window,
-            count=1,
-            capacity=last - first - 1,
+            count=count,
+            capacity=capacity or last - first - 1,
             seed=0,
             start=first,
         )

@@ -1,4 +1,4 @@
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stairways.core import curves, projections
@@ -78,6 +78,7 @@ def test_a_rollback_returns_the_model_to_the_state_it_names() -> None:
     assert (state.parameters, state.state) == (made_up.digest("p", 1), made_up.digest("s", 1))
 
 
+@settings(deadline=None)  # a busy machine is no fault
 @given(st.integers(0, len(EVENTS)))
 def test_folding_in_two_parts_is_folding_at_once(cut: int) -> None:
     run, model = RunSummary(), ModelState()

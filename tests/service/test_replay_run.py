@@ -1,6 +1,7 @@
 """A real run replays clean, and whatever is changed or damaged in its log is named."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import fields
 from typing import Any
 
 import orjson
@@ -23,6 +24,10 @@ RUN = StreamName("run-r1")
 STEP_FIELDS = (
     *("step", "bar", "bar_time", "shares", "prices", "costs", "clipped", "interest", "borrow"),
     *("cash", "positions", "lots", "equity", "terminated", "truncated"),
+)
+BY_SYMBOL = ("shares", "prices", "costs", "clipped", "positions", "lots")
+SKILL_FIELDS = sorted(
+    {field.name for field in fields(e.SkillMeasured)} - {"window", "data", "reason"}
 )
 
 
@@ -90,7 +95,7 @@ def changed_value(value: Any) -> Any:  # noqa: ANN401 - any JSON
         case str():
             return codec.real_text(float(value) + 0.5)
         case _:
-            return [value[0], changed_value(value[1])]
+            return [value[0], changed_value(value[1]), *value[2:]]
 
 
 @pytest.mark.parametrize(
@@ -103,6 +108,9 @@ def changed_value(value: Any) -> Any:  # noqa: ANN401 - any JSON
         *(("EvaluationFinished", field) for field in ("decisions", "holds", "hold_rate")),
         *(("EvaluationFinished", field) for field in ("start_equity", "final_equity", "profit")),
         *(("EvaluationFinished", field) for field in ("drawdown", "trades", "evidence")),
+        *(("EvaluationFinished", field) for field in ("sharpe", "trades_per_day", "win_rate")),
+        *(("BaselinesMeasured", f) for f in ("buy_and_hold", "always_hold", "random", "evidence")),
+        *(("SkillMeasured", field) for field in SKILL_FIELDS),
         *(("CycleFinished", field) for field in ("steps", "hold_rate")),
         *(("ControllerUpdated", "step"), ("RunFinished", "steps")),
     ],
@@ -112,7 +120,7 @@ def test_one_changed_value_is_one_finding_that_names_position_field_and_symbol(
 ) -> None:
     record = middle(records, type_)
     payload = orjson.loads(record.payload)
-    symbol = "BBB" if isinstance(payload[field], list) and field != "evidence" else ""
+    symbol = "BBB" if isinstance(payload[field], list) and field in BY_SYMBOL else ""
     payload[field] = changed_value(payload[field])
 
     level = replayed(records, record.position, codec.canonical(payload))

@@ -23,6 +23,7 @@ from stairways.core.events.data import (
     DataRegistered,
 )
 from stairways.core.events.judging import (
+    BaselinesMeasured,
     CycleVerdict,
     EvaluationFinished,
     EvaluationStarted,
@@ -31,6 +32,7 @@ from stairways.core.events.judging import (
     GateOverridden,
     ModelPromoted,
     ModelRolledBack,
+    SkillMeasured,
 )
 from stairways.core.events.operating import (
     AlertPushFailed,
@@ -68,6 +70,7 @@ __all__ = [
     "AlertPushFailed",
     "AuditAsked",
     "BalanceAsserted",
+    "BaselinesMeasured",
     "CheckpointSigned",
     "ControllerUpdated",
     "CycleFinished",
@@ -110,6 +113,7 @@ __all__ = [
     "ScheduleSkipped",
     "ScheduleTriggered",
     "SegmentSealed",
+    "SkillMeasured",
     "StepTaken",
     "TrainingHalted",
 ]
@@ -133,6 +137,8 @@ Event = (
     | EvaluationStarted
     | EvaluationStepTaken
     | EvaluationFinished
+    | BaselinesMeasured
+    | SkillMeasured
     | GateDecided
     | CycleVerdict
     | ModelPromoted

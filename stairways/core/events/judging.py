@@ -72,6 +72,56 @@ class EvaluationFinished:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BaselinesMeasured:
+    """What simple strategies would have earned on the candidate's bars, at the same costs.
+
+    Profits are shares of the starting capital.
+    """
+
+    cycle: int
+    attempt: int
+    window: str  # of the bars: validate, or test in walk-forward
+    buy_and_hold: float  # as many lots of each symbol as the limit lets, kept to the end
+    always_hold: float  # cash, which earns the risk-free rate
+    random: tuple[float, ...]  # of policies that hold as often as the candidate, ascending
+    evidence: tuple[Position, Position]  # first and last step of the candidate
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SkillMeasured:
+    """What a candidate's result is worth against chance, simple strategies and many tries.
+
+    Three numbers are the lower bound of an interval, the figure, and the upper bound.
+    """
+
+    cycle: int
+    attempt: int
+    window: str  # of the bars: validate, or test in walk-forward
+    data: Digest
+    first_bar: int
+    last_bar: int
+    returns: int  # how many, one a bar
+    a_year: float  # bars that make a year
+    block: int  # bars that the bootstrap keeps together
+    sharpe: tuple[float, float, float]  # annualised, above the risk-free rate
+    profit: tuple[float, float, float]  # share of the starting capital
+    over_buy_and_hold: tuple[float, float, float]  # return above it, a year
+    over_always_hold: tuple[float, float, float]  # return above it, a year
+    over_random: tuple[float, float, float]  # return above the mean of the random policies, a year
+    beaten: float  # share of the random policies that earned less, the candidate being one more
+    skewness: float  # of the returns above the risk-free rate; 0 for the normal law
+    kurtosis: float  # 3 for the normal law
+    trials: int  # models evaluated on some of these bars so far, this one included
+    trial_spread: float  # standard deviation of their Sharpe ratios, or what chance gives alone
+    best_by_chance: float  # Sharpe ratio to expect of the best of so many without skill
+    probabilistic_sharpe: float  # probability that the true ratio is above 0
+    deflated_sharpe: float  # probability that the true ratio is above the best by chance
+    skill: bool  # the figures are evidence of skill
+    reason: str
+    evidence: tuple[Position, ...]  # the evaluation and the baselines
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class GateDecided:
     """One gate measured one thing and passed it or not."""
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import urlencode
 
 import structlog
 from starlette.applications import Starlette
@@ -122,7 +123,7 @@ def _to_login(request: Request) -> Response:
         headers = {"WWW-Authenticate": "Bearer", "HX-Redirect": "/login"}
         return PlainTextResponse("Log in first, or send a token.\n", 401, headers)
     asked = request.url.path + (f"?{request.url.query}" if request.url.query else "")
-    return RedirectResponse(request.url_for("welcome").include_query_params(next=asked).path, 303)
+    return RedirectResponse(f"/login?{urlencode({'next': asked})}", 303)
 
 
 async def _home(request: Request) -> Response:  # noqa: ARG001 - an endpoint's signature

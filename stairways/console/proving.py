@@ -5,7 +5,7 @@ from typing import Literal
 
 from stairways.console.desk import Desk
 from stairways.core.merkle import leaf_hash
-from stairways.core.values import Position
+from stairways.core.values import LARGEST_WHOLE_NUMBER, Position
 from stairways.errors import NoSuchEventError, SealError
 from stairways.service.browsing import records_at
 from stairways.service.seal import checkpoint_of
@@ -41,11 +41,20 @@ def is_intact(record: Record) -> bool:
 
 
 def covering(desk: Desk, position: Position) -> str | None:
-    """Return the newest signed checkpoint that covers a position, if there is one."""
-    for note in reversed(desk.store.checkpoints()):
-        if checkpoint_of(note.decode(errors="replace")).size >= position:
-            return note.decode(errors="replace")
+    """Return the newest signed checkpoint, if it covers a position."""
+    for _, note in newest_checkpoints(desk, 1):
+        if checkpoint_of(note).size >= position:
+            return note
     return None
+
+
+def newest_checkpoints(desk: Desk, most: int, before: int | None = None) -> list[tuple[int, str]]:
+    """Return number and note of the newest checkpoints, or of those before a number."""
+    rows = desk.store.rows(
+        "SELECT id, note FROM checkpoints WHERE id < ? ORDER BY id DESC LIMIT ?",
+        (before or LARGEST_WHOLE_NUMBER, most),
+    )
+    return [(number, note.decode(errors="replace")) for number, note in rows]
 
 
 def proven(desk: Desk, record: Record) -> Proven:

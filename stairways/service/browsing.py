@@ -16,7 +16,6 @@ import orjson
 from stairways.core.values import Position
 from stairways.service.runs import RUN_STREAM, run_stream
 from stairways.store.contract import Record
-from stairways.store.driver import Row
 from stairways.store.pages import append_from_row
 from stairways.store.records import record_maker, to_microseconds
 from stairways.store.sql import SqlStore
@@ -386,12 +385,8 @@ def _records_at(store: SqlStore, positions: Sequence[int]) -> list[Record]:
         f" WHERE e.position IN ({_marks(positions)})",
         tuple(positions),
     )
-    return [_record(store, row[:5], row[5:]) for row in rows]
-
-
-def _record(store: SqlStore, event: Row, append: Row) -> Record:
-    position, type_, schema, payload, leaf = event
-    if payload is None:  # it lies in a segment, which the store can read
-        whole = next(store.read(after=Position(position - 1), until=position, limit=1), None)
-        payload = whole.payload if whole else b""
-    return record_maker(append_from_row(append))(position, type_, schema, payload, leaf)
+    events = store.filled([row[:5] for row in rows])
+    return [
+        record_maker(append_from_row(row[5:]))(position, type_, schema, payload or b"", leaf)
+        for row, (position, type_, schema, payload, leaf) in zip(rows, events, strict=True)
+    ]

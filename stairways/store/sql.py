@@ -29,7 +29,7 @@ from stairways.store.contract import (
     Lease,
     Record,
 )
-from stairways.store.driver import Connection, Driver, EventRows, Row
+from stairways.store.driver import Connection, Driver, EventRow, EventRows, Row
 from stairways.store.pages import (
     EVENTS_A_PAGE,
     Page,
@@ -328,6 +328,10 @@ class SqlStore:
         connection.execute(insert, (stream_id, stream))
         return stream_id
 
+    def filled(self, rows: Sequence[Row]) -> list[EventRow]:
+        """Return rows of ``events`` with the payloads that were moved to segments."""
+        return self._archive.filled(rows)
+
     def _segments_of(self, position: int) -> Sequence[str]:
         found = self.rows(_SEGMENTS_OF, (position, position))
         return [digest for (digest,) in found]
@@ -339,7 +343,7 @@ class SqlStore:
         """Yield the records of a page; a payload that is lost is empty, for readers to name."""
         found = events_of(self, page, types)
         if any(row[3] is None for row in found):
-            found = self._archive.filled(found)
+            found = self.filled(found)
         rows = iter(found)
         row = next(rows, None)
         for append in page.appends:

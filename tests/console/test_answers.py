@@ -22,9 +22,12 @@ from stairways.service.seal import check_proof
 from stairways.store.records import record_bytes
 from stairways.store.seal import parse_public_key
 from stairways.store.sql import SqlStore
-from tests.console.conftest import AUDITOR, HOSTILE, OPERATOR, Console, serving
+from tests.console.conftest import AUDITOR, HOSTILE, OPERATOR, Console, new_digest, serving
 
-PARTS = {"run": "r1", "cycle:int": "1", "attempt:int": "1", "position": "5"}
+PARTS = {
+    "run": "r1", "cycle:int": "1", "attempt:int": "1", "position": "5", "model": "default",
+    "digest": new_digest("evil"), "number:int": "1",
+}  # fmt: skip
 
 
 def addresses() -> list[str]:
@@ -59,9 +62,10 @@ def test_no_page_answers_without_a_token_or_with_a_wrong_one(console: Console, p
 
 
 def test_an_operator_sees_runs_and_no_records(console: Console) -> None:
-    assert console.get("/runs", OPERATOR).status == 200
+    for path in ("/runs", "/models", "/models/default", "/data", "/daemon"):
+        assert console.get(path, OPERATOR).status == 200
     assert "/events" not in console.get("/runs/r1/cycles/1/1", OPERATOR).text
-    for path in ("/events", "/events/5", "/events/5/proof", "/events/5/record"):
+    for path in ("/events", "/events/5", "/events/5/proof", "/events/5/record", "/integrity"):
         assert console.get(path, OPERATOR).status == 403
 
 

@@ -20,6 +20,7 @@ from stairways.core.values import Position
 from stairways.errors import NoSuchEventError, SealError
 from stairways.service import browsing
 from stairways.service.audit import payload
+from stairways.service.audit.sentences import sentence
 from stairways.service.browsing import Wanted
 from stairways.service.tabular import Row
 from stairways.store.contract import Record
@@ -41,7 +42,7 @@ KEYS = (
     "position", "recorded_at", "stream", "version", "type", "schema", "actor", "correlation",
     "causation", "append_id", "leaf", "payload",
 )  # fmt: skip
-GIST = 110
+GIST = 140
 CAUSED = 20
 
 
@@ -100,20 +101,9 @@ def record_file(call: Call) -> Response:
 
 
 def gist(record: Record) -> str:
-    """Return the beginning of what an event says, in one line."""
-    said = payload(record)
-    if not isinstance(said, dict):
-        return str(said)[:GIST]
-    words = " ".join(f"{name}={_short(value)}" for name, value in said.items())
+    """Return what an event says in one line, cut where it is long."""
+    words = sentence(record)
     return words if len(words) <= GIST else f"{words[: GIST - 1]}\N{HORIZONTAL ELLIPSIS}"
-
-
-def _short(value: object) -> str:
-    if isinstance(value, list):
-        return ",".join(map(_short, value))
-    if isinstance(value, str) and len(value) == 64:  # noqa: PLR2004 - a digest
-        return value[:10]
-    return str(value)[:GIST]
 
 
 def _wanted(call: Call) -> Wanted:

@@ -4,13 +4,14 @@ Run it after changing a setting: ``python -m ops.settings_reference > docs/setti
 setting's meaning is the comment behind it, or stands here where its name says nearly all.
 """
 
+import dataclasses
 import inspect
-import typing
 from collections.abc import Iterator
 from typing import NamedTuple
 
 from ops.event_dictionary import comments_by_field
-from stairways.settings import Settings, default_texts
+from stairways.daemon.schedule import Schedule
+from stairways.settings import default_texts, sections
 
 HEADER = """# Settings
 
@@ -88,6 +89,18 @@ MEANINGS = {
 """What a setting means that has no comment of its own."""
 
 
+SCHEDULES = """
+## schedule.NAME
+
+When a stairway is trained, on which bars, and as which model; as many tables as there are
+schedules. See [operating.md](operating.md).
+
+| setting | default | meaning |
+|---|---|---|
+"""
+"""What stands before the table of a schedule's settings."""
+
+
 class Setting(NamedTuple):
     """One setting, for the reference."""
 
@@ -98,7 +111,17 @@ class Setting(NamedTuple):
 
 def reference() -> str:
     """Return the whole of docs/settings.md."""
-    return HEADER + "".join(_section(*one) for one in typing.get_type_hints(Settings).items())
+    flat = "".join(_section(*one) for one in sections().items())
+    rows = "".join(
+        f"| `{name}` | {_code(_default(name))} | {said} |\n"
+        for name, said in comments_by_field(Schedule).items()
+    )
+    return HEADER + flat + SCHEDULES + rows
+
+
+def _default(name: str) -> str:
+    (found,) = (one.default for one in dataclasses.fields(Schedule) if one.name == name)
+    return "" if found in (dataclasses.MISSING, ()) else str(found)
 
 
 def settings_of(section: str, kind: type) -> Iterator[Setting]:

@@ -17,6 +17,7 @@ from rich.console import Console
 
 from stairways import logs, settings
 from stairways.core.values import Position
+from stairways.daemon.schedule import Schedule
 from stairways.errors import LogUnavailableError
 from stairways.logs import Progress
 from stairways.metrics.rules import MetricsRules
@@ -59,6 +60,12 @@ class App:
         )
         logs.configure(self.console, level=loaded.log.level, style=loaded.log.style)
         return loaded
+
+    def read_schedules(self) -> Mapping[str, Schedule]:
+        """Read the settings anew and return the schedules in them; all else stays as it is."""
+        return settings.load(
+            file=self.flags.config, environment=self.environment, flags=self.flags.given
+        ).schedule
 
     @property
     def database_url(self) -> str:

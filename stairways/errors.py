@@ -28,6 +28,10 @@ class TrainingStoppedError(StairwaysError):
     """Training stopped between two rollouts because it was told to; it can go on."""
 
 
+class NoSuchScheduleError(StairwaysError):
+    """The log knows no schedule of that name, or not in the state that was asked for."""
+
+
 class LogBusyError(StairwaysError):
     """Another process is writing to the log and did not finish in time."""
 

@@ -2,7 +2,6 @@
 
 import re
 from pathlib import Path
-from typing import get_type_hints
 
 import click
 import pytest
@@ -13,7 +12,7 @@ from ops.settings_reference import reference, settings_of
 from stairways import cli
 from stairways.codec import SCHEMAS
 from stairways.readmodels import tables
-from stairways.settings import Settings
+from stairways.settings import sections
 
 ROOT = Path(__file__).parents[1]
 PAGES = [*ROOT.glob("README.md"), *sorted((ROOT / "docs").glob("*.md"))]
@@ -49,7 +48,7 @@ def test_the_dictionary_of_events_is_up_to_date() -> None:
     assert written == dictionary(), "run: python -m ops.event_dictionary > docs/events.md"
 
 
-@pytest.mark.parametrize(("section", "kind"), get_type_hints(Settings).items())
+@pytest.mark.parametrize(("section", "kind"), sections().items())
 def test_every_setting_is_explained(section: str, kind: type) -> None:
     unexplained = [one.name for one in settings_of(section, kind) if not one.meaning]
 

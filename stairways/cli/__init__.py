@@ -28,6 +28,7 @@ COMMANDS = {
     "init": "Create or bring up to date the database of the log.",
     "data": "Read, check and register market bars.",
     "train": "Train the stairway and record every step.",
+    "daemon": "Keep schedules: train each stairway when it is due.",
     "halt": "Stop all training and serving at once, or allow it again.",
     "rollback": "Put an earlier model back into service.",
     "override": "Promote or reject a cycle against its gates, by name and reason.",

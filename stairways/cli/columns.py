@@ -237,3 +237,15 @@ DIFFERENCES = (
     Column("b", "second", wraps=True, widest=40),
 )
 MENTIONS = ("position", "type", "field", "stream", Column("says", wraps=True))
+
+SCHEDULES = (
+    "schedule",
+    Column("trigger", "due", cell_text),
+    Column("last_fire", "last fire", brief),
+    "result",
+    "run",
+    Column("next_due", "next due", brief),
+    "paused",
+    Column("holder", "kept by", lambda name: cell_text(name) if name else "nobody"),
+)
+"""How schedules stand."""

@@ -1,6 +1,9 @@
 """``stairways train``: the main job."""
 
+import os
 import signal
+import sys
+import threading
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -61,6 +64,13 @@ ASSUMED = "splits"
     help="Start from the parameters of a model, a digest in the log, a .safetensors file or a "
     ".zip archive of stable-baselines3.",
 )
+@click.option(
+    "--run",
+    "run_name",
+    metavar="NAME",
+    help="Name of the run [default: made up]; if the log has it, go on with it as it began.",
+)
+@click.option("--until-input-ends", is_flag=True, help="Stop at the next rollout after stdin ends.")
 @click.option("--json", "as_json", is_flag=True, help="Print the run's summary as JSON.")
 @click.pass_obj
 def command(  # noqa: PLR0917 - click passes by name
@@ -71,6 +81,8 @@ def command(  # noqa: PLR0917 - click passes by name
     seed: str | None,
     portable: bool | None,  # noqa: FBT001 - as below
     warm_start: str | None,
+    run_name: str | None,
+    until_input_ends: bool,  # noqa: FBT001 - as below
     as_json: bool,  # noqa: FBT001 - a flag of the command line
     *,
     declared: Declared,
@@ -96,14 +108,16 @@ def command(  # noqa: PLR0917 - click passes by name
     if bars or data:
         enter(portable=app.settings.run.portable)
     check_surroundings(app)
-    if bars:
-        job, store = _new_job(app, tuple(bars), declared, warm_start)
+    if run_name and _is_begun(app, run_name):
+        job, store = _recorded_job(app, run_name)
+    elif bars:
+        job, store = _new_job(app, tuple(bars), declared, warm_start, run_name)
     elif data:
-        job, store = _job_on_registered(app, data, warm_start)
+        job, store = _job_on_registered(app, data, warm_start, run_name)
     else:
         job, store = _unfinished_job(app)
     try:
-        summary = train(app, job)
+        summary = train(app, job, until_input_ends=until_input_ends)
         from stairways.service.weighing import conclusion  # noqa: PLC0415 - help must start in a blink
 
         found = conclusion(store, job.run)
@@ -123,7 +137,7 @@ def _refuse_unheard(app: "App", bars: Sequence[str], data: str | None) -> None:
         refuse_unheard_flags(app, ctx, reason, recorded=True)
 
 
-def train(app: "App", job: "Job") -> "RunSummary":
+def train(app: "App", job: "Job", *, until_input_ends: bool = False) -> "RunSummary":
     """Run a job to its end behind a progress bar and return its summary from the log."""
     from stairways.service.processes import this_process  # noqa: PLC0415 - as below
     from stairways.service.run_stairway import run_alone  # noqa: PLC0415 - torch is slow to load
@@ -134,18 +148,28 @@ def train(app: "App", job: "Job") -> "RunSummary":
     with app.pushing(job.store, plan.model), app.progress(f"run {job.run}", total) as bar:
         bar.advance(0, "compiling the environment (first run only)")
         job.watcher.show(bar)  # type: ignore[attr-defined] # made below
-        run_alone(replace(job, brake=_brake(job)), this_process())
+        brake = _brake(job, until_input_ends=until_input_ends)
+        run_alone(replace(job, brake=brake), this_process())
     return summary_of(job.store, job.run)
 
 
-def _brake(job: "Job") -> "Brake":
-    """Return what stops a run at its next rollout: a halt in the log, or SIGTERM."""
+def _brake(job: "Job", *, until_input_ends: bool) -> "Brake":
+    """Return what stops a run at its next rollout: a halt in the log, SIGTERM, no more input."""
     from stairways.service.halt import HaltWatch  # noqa: PLC0415 - help must start in a blink
 
     told: list[str] = []
-    signal.signal(signal.SIGTERM, lambda *_: told.append("SIGTERM came."))
+    signal.signal(signal.SIGTERM, lambda *_: told.append("SIGTERM came; the run can go on."))
+    if until_input_ends:
+        threading.Thread(target=_await_end, args=(told,), daemon=True).start()
     watch = HaltWatch(job.store)
     return lambda: told[0] if told else watch()
+
+
+def _await_end(told: list[str]) -> None:
+    """Read standard input until whoever holds its other end closes it or is gone."""
+    while os.read(sys.stdin.fileno(), 4096):
+        continue
+    told.append("Standard input ended; the run can go on.")
 
 
 class Watcher:
@@ -191,17 +215,21 @@ class Watcher:
 
 
 def _new_job(
-    app: "App", bars: tuple[str, ...], declared: Declared, warm_start: str | None
+    app: "App",
+    bars: tuple[str, ...],
+    declared: Declared,
+    warm_start: str | None,
+    run: str | None,
 ) -> tuple["Job", "EventStore"]:
     """Read and check the bars before anything is written, then register them."""
-    new = job_on(app, declared.assuming(ASSUMED).load(bars), warm_start)
+    new = job_on(app, declared.assuming(ASSUMED).load(bars), warm_start, run)
     if declared.values["adjustment"] is None:
         _LOG.info(f"prices were taken as adjusted for {ASSUMED}; --adjustment says otherwise")
     return new
 
 
 def job_on(
-    app: "App", aligned: "Aligned", warm_start: str | None = None
+    app: "App", aligned: "Aligned", warm_start: str | None = None, run: str | None = None
 ) -> tuple["Job", "EventStore"]:
     """Return a run on bars that were just read, registered once they will do."""
     from stairways.service.data import register_bars  # noqa: PLC0415 - help must start in a blink
@@ -215,7 +243,7 @@ def job_on(
     start.find_in(store)
     name = "-".join(aligned.bars.symbols).lower() + f"-{aligned.bars.frequency}"
     register_bars(store, aligned, name, app.context(name))
-    return _matching_job(app, store, aligned.bars, start.keep_in(store)), store
+    return _matching_job(app, store, aligned.bars, start.keep_in(store), run), store
 
 
 def read_start(app: "App", what: str | None, symbols: int) -> "Start":
@@ -226,7 +254,7 @@ def read_start(app: "App", what: str | None, symbols: int) -> "Start":
 
 
 def _job_on_registered(
-    app: "App", wanted: str, warm_start: str | None
+    app: "App", wanted: str, warm_start: str | None, run: str | None
 ) -> tuple["Job", "EventStore"]:
     """Return a run on bars that the log holds already."""
     from stairways.service.data import (  # noqa: PLC0415 - help must start in a blink
@@ -246,23 +274,27 @@ def _job_on_registered(
     except StairwaysError:
         store.close()
         raise
-    return _matching_job(app, store, bars, start.keep_in(store)), store
+    return _matching_job(app, store, bars, start.keep_in(store), run), store
 
 
 def _matching_job(
-    app: "App", store: "EventStore", bars: "Bars", warm_start: "Digest | None"
+    app: "App",
+    store: "EventStore",
+    bars: "Bars",
+    warm_start: "Digest | None",
+    name: str | None = None,
 ) -> "Job":
-    """Return the unfinished run on these bars with these settings, or else a new one."""
+    """Return a new run of that name, or the unfinished one on these bars with these settings."""
     from stairways.service.training import start_of, unfinished_run  # noqa: PLC0415 - as above
 
     plan, run = app.plan(), unfinished_run(store)
-    if run is not None:
+    if run is not None and name is None:
         start = start_of(store, run)
         same = (bars.digest, plan.settings_digest, warm_start)
         if (start.data, start.settings_digest, start.warm_start) == same:
             return _job(app, store, run, plan, bars)
         _LOG.warning("another run is unfinished; `stairways train` goes on with it", run=run)
-    return replace(_job(app, store, app.new_id(), plan, bars), warm_start=warm_start)
+    return replace(_job(app, store, name or app.new_id(), plan, bars), warm_start=warm_start)
 
 
 def _job(app: "App", store: "EventStore", run: str, plan: "Plan", bars: "Bars") -> "Job":
@@ -280,14 +312,29 @@ def _job(app: "App", store: "EventStore", run: str, plan: "Plan", bars: "Bars") 
 
 
 def _unfinished_job(app: "App") -> tuple["Job", "EventStore"]:
+    from stairways.service.training import unfinished_run  # noqa: PLC0415 - as above
+
+    with app.log() as store:
+        run = unfinished_run(store)
+    if run is None:
+        raise click.UsageError("No run is unfinished; give --bars FILE for each symbol.")
+    return _recorded_job(app, run)
+
+
+def _is_begun(app: "App", run: str) -> bool:
+    """Tell whether the log has a run of that name; without a log it has none."""
+    from stairways.service.runs import is_started, run_stream  # noqa: PLC0415 - as above
+
+    with app.log(make=True) as store:
+        return is_started(store, run_stream(run))
+
+
+def _recorded_job(app: "App", run: str) -> tuple["Job", "EventStore"]:
+    """Return a run of the log with its own settings and bars, to go on with it."""
     from stairways.service.data import load_registered  # noqa: PLC0415 - help must start in a blink
-    from stairways.service.training import start_of, unfinished_run  # noqa: PLC0415 - as above
+    from stairways.service.training import start_of  # noqa: PLC0415 - as above
 
     store = app.open_log(make=False)
-    run = unfinished_run(store)
-    if run is None:
-        store.close()
-        raise click.UsageError("No run is unfinished; give --bars FILE for each symbol.")
     start = start_of(store, run)
     enter_recorded(start.settings)
     plan = app.recorded_plan(start.settings, run)

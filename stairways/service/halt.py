@@ -1,7 +1,7 @@
 """The kill switch: a person's recorded word stops all training and serving at once."""
 
 from stairways.core import events as e
-from stairways.core.operation import Halt, standing_halt
+from stairways.core.operation import Order, operation
 from stairways.core.values import StreamName, Version
 from stairways.errors import HaltedError
 from stairways.service.journal import decoded, encoded
@@ -13,9 +13,10 @@ STREAM = StreamName("operator")
 _TYPES = ("TrainingHalted", "HaltLifted")
 
 
-def halted(store: EventStore) -> Halt | None:
+def halted(store: EventStore) -> Order | None:
     """Return the halt that is in force, or None."""
-    return standing_halt(decoded(record) for record in store.read(stream=STREAM, types=_TYPES))
+    records = store.read(stream=STREAM, types=_TYPES)
+    return operation(decoded(record) for record in records).halt
 
 
 def halt(store: EventStore, *, who: str, reason: str, context: Context) -> Appended:
@@ -40,7 +41,7 @@ def refuse_when_halted(store: EventStore) -> None:
         raise HaltedError(f"{sentence(standing)} `stairways halt --lift --reason …` lifts it.")
 
 
-def sentence(halt: Halt) -> str:
+def sentence(halt: Order) -> str:
     """Return a halt as a sentence."""
     return f"{halt.who} halted all training and serving: {halt.reason.rstrip('.')}."
 

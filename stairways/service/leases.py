@@ -90,6 +90,10 @@ class Holding:
         """Return the lease if this process holds it, as far as it knows."""
         return self._held.get(name)
 
+    def names(self) -> list[str]:
+        """Return the names of the leases this process holds, as far as it knows."""
+        return list(self._held)
+
     def take(self, name: str) -> Lease | None:
         """Return the lease, claiming it if it is free; None if another process holds it."""
         return self._held.get(name) or self._claim(name, self.look(name))

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from stairways.codec import canonical
 from stairways.console.rules import ConsoleRules
@@ -28,8 +28,10 @@ from stairways.core.retention import RetentionRules
 from stairways.core.skill import SkillRules
 from stairways.core.stairway import Programme
 from stairways.core.values import MICROS_PER_DOLLAR, Digest, Micros, digest_of
+from stairways.daemon.schedule import DaemonRules, Schedule
 from stairways.errors import SettingsError
 from stairways.metrics.rules import MetricsRules
+from stairways.settings import schedules
 from stairways.training.rules import PpoRules
 
 PREFIX = "STAIRWAYS_"
@@ -43,7 +45,7 @@ OTHER_VARIABLES = ("STAIRWAYS_ACTOR", "STAIRWAYS_KEY", "STAIRWAYS_SHARED")
 
 TEST_PREFIX = "STAIRWAYS_TEST_"
 
-UNRECORDED = ("log", "audit", "console", "metrics")
+UNRECORDED = ("log", "audit", "console", "metrics", "daemon")
 """Sections that decide nothing about a run: where its log lies, how it is audited and watched."""
 
 
@@ -105,10 +107,11 @@ class Settings:
     audit: AuditSettings = field(default_factory=AuditSettings)
     console: ConsoleRules = field(default_factory=ConsoleRules)
     metrics: MetricsRules = field(default_factory=MetricsRules)
+    daemon: DaemonRules = field(default_factory=DaemonRules)
+    schedule: Mapping[str, Schedule] = field(default_factory=dict)  # tables [schedule.NAME]
 
 
-@dataclass(frozen=True, slots=True)
-class Given:
+class Given(NamedTuple):
     """One value somebody gave: its dotted name, the value, and where it was given.
 
     ``value`` is text from the environment or a flag, and what TOML read from a file.
@@ -136,14 +139,37 @@ def load(
 
 def build(given: Sequence[Given]) -> Settings:
     """Return the defaults with ``given`` applied in order, each of them checked."""
-    sections = _sections()
-    read: dict[str, dict[str, object]] = {section: {} for section in sections}
+    given, named = schedules.split(given)
+    read: dict[str, dict[str, object]] = {section: {} for section in sections()}
     for one in given:
         section, key = _place(one)
-        read[section][key] = _typed(_hints(sections[section])[key], one)
-    return Settings(
-        **{name: _section(sections[name], name, read[name], given) for name in sections}
-    )
+        read[section][key] = _typed(_hints(sections()[section])[key], one)
+    made: dict[str, typing.Any] = {
+        name: _section(kind, name, read[name], given) for name, kind in sections().items()
+    }
+    planned = {name: _schedule(name, values, given) for name, values in named.items()}
+    return Settings(**made, schedule=planned)
+
+
+def _schedule(name: str, values: Sequence[Given], others: Sequence[Given]) -> Schedule:
+    """Return a schedule with the settings of its runs: those of all, with its own changes."""
+    read: dict[str, object] = {"model": name}
+    changes = [*others]
+    for one in values:
+        section, _, changed = one.name.partition(".")
+        if section == schedules.CHANGES and changed:
+            changes.append(one._replace(name=changed))
+        elif section not in _hints(Schedule) or section == schedules.CHANGES:
+            near = difflib.get_close_matches(one.name, _hints(Schedule), n=1)
+            hint = f"; did you mean {near[0]}?" if near else "."
+            raise SettingsError(f"{one.origin}: a schedule has no setting {one.name}{hint}")
+        else:
+            read[section] = _typed(_hints(Schedule)[section], one)
+    origin = f"schedule {name}"
+    changes.append(Given("run.model", read["model"], origin))
+    of_runs = flatten(build(changes))
+    where = [one._replace(name=f"{origin}.{one.name}") for one in values]
+    return typing.cast("Schedule", _section(Schedule, origin, {**read, "settings": of_runs}, where))
 
 
 def flatten(settings: Settings) -> Mapping[str, str]:
@@ -176,7 +202,7 @@ def names() -> Sequence[str]:
     """Return the dotted name of every setting."""
     return [
         f"{section}.{key.name}"
-        for section, kind in _sections().items()
+        for section, kind in sections().items()
         for key in dataclasses.fields(kind)
     ]
 
@@ -190,7 +216,7 @@ def without_password(url: str) -> str:
 def _texts(settings: Settings) -> dict[str, str]:
     return {
         f"{section}.{key}": _text(hint, getattr(getattr(settings, section), key))
-        for section, kind in _sections().items()
+        for section, kind in sections().items()
         for key, hint in _hints(kind).items()
     }
 
@@ -205,6 +231,9 @@ def _file_values(file: Path | None) -> Iterator[Given]:
         reason = getattr(error, "strerror", None) or error
         raise SettingsError(f"Settings file {path} cannot be read: {reason}.") from error
     for section, values in content.items():
+        if isinstance(values, dict) and section == "schedule":
+            yield from schedules.values(str(path), values, Given)
+            continue
         if not isinstance(values, dict):
             raise SettingsError(f"{path}: {section} stands outside a section such as [log].")
         for key, value in values.items():
@@ -218,6 +247,8 @@ def _environment_values(environment: Mapping[str, str]) -> Iterator[Given]:
             yield Given(ALIASES[variable], value, origin)
         elif variable.startswith(PREFIX) and "__" in variable:
             name = variable.removeprefix(PREFIX).lower().replace("__", ".", 1)
+            if name.startswith(schedules.PREFIX):
+                name = name.replace("__", ".")
             yield Given(name, value, origin)
         elif variable.startswith(PREFIX):
             _refuse_unknown(variable)
@@ -236,8 +267,11 @@ def _refuse_unknown(variable: str) -> None:
     raise SettingsError(f"There is no environment variable {variable}; {hint}")
 
 
-def _sections() -> dict[str, type]:
-    return typing.get_type_hints(Settings)
+def sections() -> dict[str, type]:
+    """Return the sections by name, each a dataclass; not the tables ``[schedule.NAME]``."""
+    hints = typing.get_type_hints(Settings)
+    kinds = ((name, kind) for name, kind in hints.items() if isinstance(kind, type))
+    return {name: kind for name, kind in kinds if dataclasses.is_dataclass(kind)}
 
 
 def _hints(kind: type) -> dict[str, object]:
@@ -247,10 +281,10 @@ def _hints(kind: type) -> dict[str, object]:
 def _place(given: Given) -> tuple[str, str]:
     """Return section and key of a given name, or say which one was probably meant."""
     section, _, key = given.name.partition(".")
-    if section in _sections() and key in _hints(_sections()[section]):
+    if section in sections() and key in _hints(sections()[section]):
         return section, key
     near = difflib.get_close_matches(given.name, names(), n=1, cutoff=0.5)
-    hint = f"did you mean {near[0]}?" if near else f"sections are {', '.join(_sections())}."
+    hint = f"did you mean {near[0]}?" if near else f"sections are {', '.join(sections())}."
     raise SettingsError(f"{given.origin}: there is no setting {given.name}; {hint}")
 
 

@@ -1,0 +1,228 @@
+"""``stairways daemon``: keep schedules, and say how they stand."""
+
+import os
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+import structlog
+
+from stairways.cli.columns import SCHEDULES
+from stairways.cli.printing import print_json, print_rows
+from stairways.errors import SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from stairways.bootstrap import App
+    from stairways.daemon.keeping import Daemon
+    from stairways.daemon.schedule import Schedule
+    from stairways.store.contract import Appended, EventStore
+
+_LOG = structlog.get_logger("daemon")
+
+
+@click.group(invoke_without_command=True)
+@click.pass_context
+def command(ctx: click.Context) -> None:
+    """Keep the schedules of the settings: train each stairway when it is due.
+
+    \b
+    A schedule is a table of stairways.toml:
+      [schedule.nightly]
+      cron = "30 22 * * mon-fri"        # or: every = 3600
+      timezone = "America/New_York"
+      bars = ["NVDA.csv", "MSFT.csv"]   # or: data = "nvda-msft-1d"
+
+    It runs until SIGTERM or Ctrl-C, which let every run finish its rollout; SIGHUP reads the
+    settings again. Start it on as many machines as you like: a due time is trained once, and
+    when a daemon dies another goes on with its runs within seconds. The commands below work
+    from any shell that reaches the same log.
+    """  # noqa: D301 - click's mark for lines that stay as they are
+    if ctx.invoked_subcommand is None:
+        _keep(ctx.obj)
+
+
+@command.command()
+@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
+@click.pass_obj
+def status(app: "App", as_json: bool) -> None:  # noqa: FBT001 - a flag of the command line
+    """Say how every schedule stands: last fire, result, next due time, who keeps it.
+
+    Exits with 1 when somebody should look: a schedule failed, nobody keeps it, or all is halted.
+    """
+    from stairways.daemon.standing import schedule_rows  # noqa: PLC0415 - as above
+    from stairways.service.halt import sentence  # noqa: PLC0415 - help must start light
+
+    with app.log(read_only=True) as store:
+        rows, halt = schedule_rows(store, app.clock())
+    if as_json:
+        told = None if halt is None else {"who": halt.who, "reason": halt.reason}
+        print_json({"halted": told, "schedules": rows})
+    elif rows:
+        print_rows(app.out, rows, SCHEDULES, "table")
+    else:
+        click.echo("The log knows no schedule yet; start one with `stairways daemon`.", err=True)
+    if halt is not None:
+        click.echo(sentence(halt), err=True)
+    if halt is not None or any(row["result"] == "failed" or not row["holder"] for row in rows):
+        raise SystemExit(1)
+
+
+_NAME = click.argument("schedule")
+_REASON = click.option("--reason", required=True, help="Why; it is recorded.")
+_WHO = click.option("--who", help="The name that is recorded [default: the actor of the log].")
+
+
+@command.command()
+@_NAME
+@_REASON
+@_WHO
+@click.pass_obj
+def pause(app: "App", schedule: str, reason: str, who: str | None) -> None:
+    """Let SCHEDULE not fire until it is resumed; a run that began goes on to its end."""
+    from stairways.service.schedules import pause as order  # noqa: PLC0415 - as above
+
+    _order(app, order, schedule, reason, who)
+    click.echo(f"{schedule} is paused.", err=True)
+
+
+@command.command()
+@_NAME
+@_REASON
+@_WHO
+@click.pass_obj
+def resume(app: "App", schedule: str, reason: str, who: str | None) -> None:
+    """Let SCHEDULE fire again, from its next due time on."""
+    from stairways.service.schedules import resume as order  # noqa: PLC0415 - as above
+
+    _order(app, order, schedule, reason, who)
+    click.echo(f"{schedule} fires again at its next due time.", err=True)
+
+
+@command.command()
+@_NAME
+@_REASON
+@_WHO
+@click.pass_obj
+def trigger(app: "App", schedule: str, reason: str, who: str | None) -> None:
+    """Train SCHEDULE now, or as soon as nobody trains its model, even while it is paused."""
+    from stairways.service.schedules import run_now  # noqa: PLC0415 - as above
+
+    def order(store: "EventStore", name: str, **words: Any) -> "Appended":  # noqa: ANN401 - passed on
+        return run_now(store, name, now=app.clock(), **words)
+
+    _order(app, order, schedule, reason, who)
+    click.echo(f"{schedule} is ordered; `stairways daemon status` shows it.", err=True)
+
+
+def _order(
+    app: "App", order: "Callable[..., Appended]", schedule: str, reason: str, who: str | None
+) -> None:
+    """Record a person's order about a schedule and print where it stands."""
+    with app.log() as store:
+        context, name = app.context("operator"), who or app.actor
+        appended = order(store, schedule, who=name, reason=reason, context=context)
+    click.echo(appended.last)
+
+
+def _keep(app: "App") -> None:
+    """Run the daemon until it is told to stop."""
+    from stairways.daemon.keeping import Alarm, Daemon, Outside  # noqa: PLC0415 - as above
+    from stairways.service.leases import Holding  # noqa: PLC0415 - as above
+    from stairways.service.processes import this_process  # noqa: PLC0415 - as above
+
+    settings = app.settings
+    if not settings.schedule:
+        raise SettingsError(
+            "The settings have no schedule; write a table [schedule.NAME] into stairways.toml "
+            "(`stairways daemon --help` shows one)."
+        )
+    signals = Signals()
+    with (
+        app.log(make=True) as store,
+        Holding(store, this_process(), settings.daemon.lease_seconds) as holding,
+    ):
+        outside = Outside(
+            store=store,
+            holding=holding,
+            launch=_launcher(app),
+            clock=app.clock,
+            new_id=app.new_id,
+            context=app.context,
+            host=socket.gethostname(),
+        )
+        daemon = Daemon(outside, settings.schedule, settings.daemon)
+        alarm = Alarm(signals.wake)
+        _loop(app, daemon, alarm, signals)
+
+
+class Signals:
+    """What the operating system told this process, and what wakes it."""
+
+    def __init__(self) -> None:
+        self.wake = threading.Event()
+        self.stop = ""
+        self.reload = False
+        signal.signal(signal.SIGTERM, self._stop)
+        signal.signal(signal.SIGINT, self._stop)
+        signal.signal(signal.SIGHUP, self._reload)
+
+    def _stop(self, number: int, _: object) -> None:
+        self.stop = signal.Signals(number).name
+        self.wake.set()
+
+    def _reload(self, *_: object) -> None:
+        self.reload = True
+        self.wake.set()
+
+
+def _loop(app: "App", daemon: "Daemon", alarm: Any, signals: Signals) -> None:  # noqa: ANN401 - imported late
+    schedules, poll = app.settings.schedule, app.settings.daemon.poll_seconds
+    _LOG.info("daemon started", schedules=", ".join(schedules), log=app.shown_database)
+    daemon.start()
+    alarm.set(schedules)
+    while not signals.stop:
+        if signals.reload:
+            signals.reload = False
+            _reload(app, daemon, alarm)
+        daemon.tick()
+        signals.wake.wait(poll)
+        signals.wake.clear()
+    alarm.stop()
+    _LOG.info("daemon stops; its runs finish their rollouts", reason=signals.stop)
+    daemon.stop(signals.stop, threading.Event().wait)
+
+
+def _reload(app: "App", daemon: "Daemon", alarm: Any) -> None:  # noqa: ANN401 - imported late
+    """Read the settings again; if they are not fit, say so and keep the old ones."""
+    try:
+        schedules = app.read_schedules()
+    except SettingsError as error:
+        _LOG.error("the old settings are kept: the new ones are not fit", reason=str(error))
+        return
+    daemon.reload(schedules)
+    alarm.set(schedules)
+    _LOG.info("settings were read again", schedules=", ".join(schedules))
+
+
+def _launcher(app: "App") -> "Callable[[Schedule, str, int], Any]":
+    """Return what starts `stairways train` with everything said on its command line."""
+    from stairways.daemon.workers import Process, arguments  # noqa: PLC0415 - as above
+
+    environment = {
+        **os.environ,
+        "STAIRWAYS_DATABASE_URL": app.database_url,
+        "STAIRWAYS_ACTOR": app.actor,
+    }
+    quiet = ["--log-level", app.settings.log.level, "--json-logs"]
+
+    def launch(schedule: "Schedule", run: str, seed: int) -> Process:
+        said: Sequence[str] = arguments(schedule, run, seed)
+        return Process([sys.executable, "-m", "stairways", *quiet, *said], environment)
+
+    return launch

@@ -1,0 +1,1 @@
+"""Keeping schedules: when a stairway is due, and who trains it, on however many machines."""

@@ -1,0 +1,344 @@
+"""The daemon: keeps schedules, claims due times, and sees every run of them to its end.
+
+Any number of daemons may keep the same schedules on one log. Each schedule is kept by the one
+that holds its lease; the others stand by. What happened is read from the log alone, so that
+a daemon may be killed at any moment and another goes on where it was.
+"""
+
+import contextlib
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import structlog
+
+from stairways import __version__
+from stairways.core import events as e
+from stairways.core.operation import Fire, Operation
+from stairways.core.values import StreamName
+from stairways.daemon.deciding import Attempt, Claim, Define, Skip, Surroundings, decide
+from stairways.daemon.schedule import DaemonRules, Schedule
+from stairways.daemon.workers import Launcher, Worker
+from stairways.errors import StairwaysError, WrongVersionError
+from stairways.service.journal import encoded
+from stairways.service.leases import Holding, model_lease
+from stairways.service.schedules import Follower, outcome, schedule_lease
+from stairways.store.contract import Context, EventStore, Lease
+
+_LOG = structlog.get_logger("daemon")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outside:
+    """What a daemon needs from outside."""
+
+    store: EventStore
+    holding: Holding
+    launch: Launcher
+    clock: Callable[[], datetime]
+    new_id: Callable[[], str]
+    context: Callable[[str], Context]
+    host: str
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A run in training by this daemon."""
+
+    fire: Fire
+    model: str
+    worker: Worker
+
+
+class Daemon:
+    """Keeps schedules; ``tick`` does all there is to do at the moment and returns."""
+
+    def __init__(
+        self, outside: Outside, schedules: Mapping[str, Schedule], rules: DaemonRules
+    ) -> None:
+        self._out = outside
+        self._schedules = dict(schedules)
+        self._rules = rules
+        self._follower = Follower(outside.store)
+        self._running: dict[str, Running] = {}
+        self._troubled: dict[str, str] = {}  # schedule to the trouble that was told already
+
+    def start(self) -> None:
+        """Record that this daemon keeps schedules."""
+        self._append("daemon", self._started())
+
+    def reload(self, schedules: Mapping[str, Schedule]) -> None:
+        """Keep other schedules from now on; runs that began go on to their end."""
+        self._schedules = dict(schedules)
+        for name in (one.removeprefix("schedule-") for one in self._out.holding.names()):
+            if name not in self._schedules and name not in self._running:
+                self._out.holding.release(schedule_lease(name))
+        self._append("daemon", self._started())
+
+    def tick(self) -> None:
+        """Do for each schedule what is to be done now; trouble with one spares the others."""
+        for name in [*self._schedules, *(set(self._running) - set(self._schedules))]:
+            try:
+                self._attend(name)
+                self._troubled.pop(name, None)
+            except StairwaysError as error:  # the database is away, or a lease was lost
+                self._tell(name, str(error))
+            except Exception as error:  # noqa: BLE001 - the one job boundary of the product
+                self._give_up(name, error)
+
+    def stop(self, reason: str, wait: Callable[[float], object]) -> None:
+        """Let every run finish its rollout, or kill it when its time is up, and give all back."""
+        for one in self._running.values():
+            one.worker.stop()
+        waited = 0.0
+        while self._alive() and waited < self._rules.stop_seconds:
+            wait(_STEP)
+            waited += _STEP
+        for one in self._alive():
+            one.worker.kill()
+        with contextlib.suppress(StairwaysError):  # the database is away; nothing was lost
+            self._collect_all()
+            self._append("daemon", e.DaemonStopped(holder=self._name, reason=reason))
+
+    @property
+    def _name(self) -> str:
+        return self._out.holding.holder.name
+
+    def _started(self) -> e.DaemonStarted:
+        return e.DaemonStarted(
+            holder=self._name, code_version=__version__, schedules=tuple(self._schedules)
+        )
+
+    def _alive(self) -> list[Running]:
+        return [one for one in self._running.values() if not one.worker.ended()]
+
+    def _collect_all(self) -> None:
+        for name in list(self._running):
+            self._collect(name)
+
+    def _attend(self, name: str) -> None:
+        lease = self._lease(name)
+        if lease is None:
+            self._leave(name)
+            return
+        self._collect(name)
+        if name not in self._schedules:
+            self._retire(name)
+            return
+        while self._step(name):
+            continue
+
+    def _step(self, name: str) -> bool:
+        """Do what is decided now; True if what was recorded may decide more."""
+        operation = self._follower.state()
+        if operation.halt is not None and name in self._running:
+            self._running[name].worker.stop()
+        around = self._around(name, operation)
+        actions = decide(self._schedules[name], operation.schedule(name), around)
+        for action in actions:
+            self._act(name, action, operation)
+        return any(isinstance(action, Define | Claim) for action in actions)
+
+    def _lease(self, name: str) -> Lease | None:
+        """Return this daemon's lease on a schedule, taking it if it is free."""
+        lease = schedule_lease(name)
+        held = self._out.holding.held(lease)
+        if held is not None:
+            return held
+        before = self._out.holding.look(lease)
+        taken = self._out.holding.take(lease)
+        if taken is not None:
+            previous = before.holder.name if before and before.holder else ""
+            event = e.LeaseTaken(
+                lease=lease, holder=self._name, epoch=taken.epoch, previous=previous
+            )
+            self._append(name, event, fence=taken)
+            _LOG.info("keeps a schedule", schedule=name, epoch=taken.epoch, previous=previous)
+        return taken
+
+    def _leave(self, name: str) -> None:
+        """Stop a run whose schedule another daemon keeps; it goes on there."""
+        running = self._running.get(name)
+        if running is None:
+            return
+        running.worker.stop()
+        if running.worker.ended():
+            del self._running[name]
+
+    def _retire(self, name: str) -> None:
+        """Give a schedule back that is no more in the settings, once its run has ended."""
+        if name not in self._running:
+            self._out.holding.release(schedule_lease(name))
+
+    def _around(self, name: str, operation: Operation) -> Surroundings:
+        model = self._schedules[name].model
+        training = any(one.model == model for one in self._running.values())
+        return Surroundings(
+            now=self._out.clock(),
+            halt=operation.halt,
+            is_training=name in self._running,
+            is_free=not training and self._out.holding.is_free(model_lease(model)),
+        )
+
+    def _act(
+        self, name: str, action: Define | Skip | Claim | Attempt, operation: Operation
+    ) -> None:
+        schedule = self._schedules[name]
+        match action:
+            case Define(since):
+                self._append(
+                    name,
+                    e.ScheduleDefined(
+                        schedule=name,
+                        since=since,
+                        trigger=schedule.trigger,
+                        model=schedule.model,
+                        definition=schedule.definition(),
+                    ),
+                )
+            case Skip(due, cause, reason):
+                skipped = e.ScheduleSkipped(
+                    schedule=name,
+                    first=due[0],
+                    last=due[-1],
+                    count=len(due),
+                    cause=cause,
+                    reason=reason,
+                )
+                self._append(name, skipped)
+                _LOG.warning("skipped", schedule=name, cause=cause, count=len(due), reason=reason)
+            case Claim():
+                self._claim(name, action, operation.schedule(name).fires)
+            case Attempt(fire):
+                worker = self._out.launch(schedule, fire.run, fire.seed)
+                self._running[name] = Running(fire, schedule.model, worker)
+                _LOG.info("trains", schedule=name, run=fire.run, attempt=fire.failures + 1)
+
+    def _claim(self, name: str, claim: Claim, fires: int) -> None:
+        """Claim a due time; whoever was faster has it, and the log says so."""
+        schedule, lease = self._schedules[name], self._out.holding.held(schedule_lease(name))
+        if lease is None:
+            return
+        fired = e.ScheduleFired(
+            schedule=name,
+            due=claim.due,
+            run=self._out.new_id(),
+            model=schedule.model,
+            seed=schedule.seed_of(fires),
+            late=claim.late,
+            trigger=claim.trigger,
+            holder=self._name,
+            epoch=lease.epoch,
+        )
+        with contextlib.suppress(WrongVersionError):
+            self._append(name, fired, append_id=f"fire {name} {claim.due.isoformat()}")
+            _LOG.info("fired", schedule=name, due=claim.due.isoformat(), late=claim.late)
+
+    def _collect(self, name: str) -> None:
+        """Record how a run ended, if it has; one that was told to stop is still to be ended."""
+        running = self._running.get(name)
+        if running is None or not running.worker.ended():
+            return
+        fire, attempt = running.fire, running.fire.failures + 1
+        match outcome(self._out.store, fire.run):
+            case e.RunFinished():
+                self._append(
+                    name,
+                    e.ScheduleFinished(schedule=name, due=fire.due, run=fire.run, attempts=attempt),
+                )
+                _LOG.info("finished", schedule=name, run=fire.run)
+            case e.RunStopped():
+                _LOG.info("stopped", schedule=name, run=fire.run)
+            case _:
+                self._fail(name, fire, running.worker.reason())
+        del self._running[name]
+
+    def _fail(self, name: str, fire: Fire, reason: str) -> None:
+        """Record that an attempt failed, and whether another one follows."""
+        attempt = fire.failures + 1
+        schedule = self._schedules.get(name)
+        if schedule is None or attempt >= schedule.attempts:
+            failed: e.Event = e.ScheduleFailed(
+                schedule=name, due=fire.due, run=fire.run, attempts=attempt, reason=reason
+            )
+        else:
+            pause = timedelta(seconds=schedule.backoff * 2 ** (attempt - 1))
+            failed = e.ScheduleRetried(
+                schedule=name,
+                due=fire.due,
+                run=fire.run,
+                attempt=attempt,
+                reason=reason,
+                retry_at=self._out.clock() + pause,
+            )
+        self._append(name, failed)
+        _LOG.error("attempt failed", schedule=name, run=fire.run, attempt=attempt, reason=reason)
+
+    def _give_up(self, name: str, error: Exception) -> None:
+        """Record a fault of the program in keeping a schedule as a failed attempt."""
+        _LOG.exception("fault while keeping a schedule", schedule=name)
+        fire = self._follower.state().schedule(name).open
+        running = self._running.pop(name, None)
+        if running is not None:
+            running.worker.stop()
+        if fire is not None:
+            with contextlib.suppress(StairwaysError):
+                self._fail(name, fire, f"Fault in the daemon: {type(error).__name__}: {error}")
+
+    def _tell(self, name: str, trouble: str) -> None:
+        """Say once what keeps a schedule from being kept."""
+        if self._troubled.get(name) != trouble:
+            self._troubled[name] = trouble
+            _LOG.error("cannot keep a schedule", schedule=name, reason=trouble)
+
+    def _append(
+        self, about: str, event: e.Event, append_id: str = "", fence: Lease | None = None
+    ) -> None:
+        lease = fence or self._out.holding.held(schedule_lease(about))
+        context = self._out.context(about)
+        full = Context(
+            actor=context.actor,
+            correlation=about,
+            append_id=append_id or context.append_id,
+            fence=None if lease is None else lease.fence,
+        )
+        self._out.store.append(StreamName(f"daemon-{self._out.host}"), None, encoded([event]), full)
+
+
+_STEP = 0.1
+
+
+class Alarm:
+    """APScheduler's clockwork: wakes the daemon at every due time.
+
+    It only wakes. What is due is decided from the log, so an alarm that comes twice, late or
+    not at all changes nothing: the daemon looks every ``poll_seconds`` anyway.
+    """
+
+    def __init__(self, wake: threading.Event) -> None:
+        from apscheduler.schedulers.background import (  # noqa: PLC0415 - only daemons pay for it
+            BackgroundScheduler,
+        )
+
+        self._wake = wake
+        self._scheduler = BackgroundScheduler(
+            timezone="UTC", job_defaults={"coalesce": True, "misfire_grace_time": None}
+        )
+
+    def set(self, schedules: Mapping[str, Schedule]) -> None:
+        """Ring at the due times of these schedules from now on."""
+        from stairways.daemon.schedule import trigger  # noqa: PLC0415 - as above
+
+        self._scheduler.remove_all_jobs()
+        for name, one in schedules.items():
+            at = trigger(one.cron, one.every, one.timezone)
+            self._scheduler.add_job(self._wake.set, at, id=name)
+        if not self._scheduler.running:
+            self._scheduler.start()
+
+    def stop(self) -> None:
+        """Ring no more."""
+        if self._scheduler.running:
+            self._scheduler.pause()  # a shutdown that meets a job being submitted raises
+            self._scheduler.shutdown(wait=False)

@@ -1,0 +1,132 @@
+"""A schedule: when a stairway is trained, on which bars, and as which model."""
+
+import functools
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from apscheduler.triggers.base import BaseTrigger
+
+_ORIGIN = datetime(1970, 1, 1, tzinfo=UTC)
+_TICK, _STEP = timedelta(microseconds=1), timedelta(minutes=30)
+_PARTS = ("minute", "hour", "day", "month", "day_of_week")
+_SHORTCUTS = {
+    "@hourly": "0 * * * *",
+    "@daily": "0 0 * * *",
+    "@weekly": "0 0 * * sun",
+    "@monthly": "0 0 1 * *",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DaemonRules:
+    """How a daemon keeps its schedules."""
+
+    lease_seconds: int = 10  # of silence after which another daemon takes over
+    poll_seconds: float = 1.0  # between two looks at the log and at the runs
+    stop_seconds: float = 10.0  # that a run has to finish its rollout before it is killed
+
+    def __post_init__(self) -> None:
+        for name in ("lease_seconds", "poll_seconds", "stop_seconds"):
+            if not 0 < getattr(self, name) <= 3600:  # noqa: PLR2004 - an hour
+                raise ValueError(f"{name} {getattr(self, name)} must be above 0, at most 3600")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Schedule:
+    """When a stairway is trained, on which bars, and as which model.
+
+    ``settings`` are those of the file, changed for this schedule; they decide about its runs.
+    """
+
+    cron: str = ""  # minute hour day month weekday; weekdays by name, as in `30 22 * * mon-fri`
+    every: int = 0  # seconds between due times, counted from 1970 UTC; instead of `cron`
+    timezone: str = "UTC"  # of `cron`
+    bars: tuple[str, ...] = ()  # `[SYMBOL=]FILE` of each, read anew for every run
+    data: str = ""  # registered bars by name or digest, instead of `bars`
+    options: tuple[str, ...] = ()  # more options of `stairways train`, such as `--adjustment=raw`
+    model: str = ""  # name under which runs promote; the schedule's own name without one
+    seed: int = 0  # of the first run
+    seeds: Literal["fixed", "advance"] = "fixed"  # `advance`: every fire takes the next seed
+    attempts: int = 3  # at a run before it is given up
+    backoff: int = 60  # seconds before the second attempt; twice as long before each further one
+    late: int = 3600  # seconds a due time may have passed and still be trained
+    settings: Mapping[str, str] = field(default_factory=dict)  # table: `"ppo.lanes" = 4`
+
+    def __post_init__(self) -> None:
+        if bool(self.cron) == bool(self.every):
+            raise ValueError("give either cron or every")
+        if bool(self.bars) == bool(self.data):
+            raise ValueError("give either bars or data")
+        if self.every < 0 or self.attempts < 1 or self.backoff < 0 or self.late < 0:
+            raise ValueError("every, attempts, backoff and late must not be negative")
+        trigger(self.cron, self.every, self.timezone)
+
+    @property
+    def trigger(self) -> str:
+        """When it is due, in words."""
+        return f"cron {self.cron} {self.timezone}" if self.cron else f"every {self.every} s"
+
+    def definition(self) -> dict[str, str]:
+        """Return every setting of the schedule as text, those of its runs included."""
+        own = {
+            "cron": self.cron,
+            "every": str(self.every),
+            "timezone": self.timezone,
+            "bars": "\n".join(self.bars),
+            "data": self.data,
+            "options": "\n".join(self.options),
+            "seed": str(self.seed),
+            "seeds": self.seeds,
+            "attempts": str(self.attempts),
+            "backoff": str(self.backoff),
+            "late": str(self.late),
+        }
+        return {**own, **{f"settings.{name}": text for name, text in self.settings.items()}}
+
+    def seed_of(self, fires: int) -> int:
+        """Return the seed of the fire after ``fires`` others."""
+        return self.seed + fires if self.seeds == "advance" else self.seed
+
+
+@functools.lru_cache(maxsize=64)
+def trigger(cron: str, every: int, timezone: str) -> "BaseTrigger":
+    """Return APScheduler's trigger; raises ``ValueError`` saying what is wrong with it."""
+    from apscheduler.triggers.cron import CronTrigger  # noqa: PLC0415 - only daemons pay for it
+    from apscheduler.triggers.interval import IntervalTrigger  # noqa: PLC0415 - as above
+
+    if every:
+        return IntervalTrigger(seconds=every, start_date=_ORIGIN, timezone=UTC)
+    fields = _SHORTCUTS.get(cron, cron).split()
+    if len(fields) != len(_PARTS):
+        raise ValueError(f"cron {cron!r} must have five parts: minute hour day month weekday")
+    if re.search(r"\d", fields[-1]):  # 0 is Sunday to cron and Monday to APScheduler
+        raise ValueError(f"cron {cron!r}: write weekdays by name, as in mon-fri")
+    try:
+        return CronTrigger(**dict(zip(_PARTS, fields, strict=True)), timezone=timezone)
+    except (ValueError, KeyError, LookupError) as error:
+        raise ValueError(f"cron {cron!r} in timezone {timezone!r}: {error}") from error
+
+
+def due_times(
+    definition: Mapping[str, str], after: datetime, until: datetime
+) -> Iterator[datetime]:
+    """Yield the due times of a schedule with ``after < due <= until``, in UTC and in order."""
+    while (due := next_due(definition, after)) is not None and due <= until:
+        yield due
+        after = due
+
+
+def next_due(definition: Mapping[str, str], after: datetime) -> datetime | None:
+    """Return the first due time later than ``after``, in UTC; None if there is none."""
+    made = trigger(definition["cron"], int(definition["every"]), definition["timezone"])
+    now = after + _TICK
+    while (found := made.get_next_fire_time(None, now)) is not None:
+        due: datetime = found.astimezone(UTC)
+        if due > after:
+            return due
+        now += _STEP  # where clocks are put back, APScheduler names the earlier of two hours
+    return None

@@ -22,10 +22,14 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from hypothesis import settings
 
 from stairways.store.contract import EventStore
 from stairways.store.memory import MemoryStore
 from stairways.store.opening import open_sql_store, open_store, upgrade
+
+settings.register_profile("stairways", deadline=None)  # a busy machine is no failure
+settings.load_profile("stairways")
 
 KINDS = ("sqlite", "postgres")
 NewDatabase = Callable[[str], str]

@@ -70,7 +70,7 @@ def unguarded(url: str) -> Iterator[Any]:
         connection.execute("ALTER TABLE events DISABLE TRIGGER USER")
         yield connection
         guards = connection.execute(
-            "SELECT tgname FROM pg_trigger WHERE tgrelid='events'::regclass"
+            "SELECT tgname FROM pg_trigger WHERE tgrelid='events'::regclass AND NOT tgisinternal"
         )
         for (name,) in guards.fetchall():
             connection.execute(f"ALTER TABLE events ENABLE ALWAYS TRIGGER {name}")

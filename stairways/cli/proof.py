@@ -45,10 +45,10 @@ def command(  # noqa: PLR0917 - click passes by name
     if check is not None:
         text = service.checked_record(check, service.read_keys(keys))
     elif consistency is not None:
-        with app.log() as store:
+        with app.log(read_only=True) as store:
             text = service.consistency_file(store, *consistency)
     else:
-        with app.log() as store:
+        with app.log(read_only=True) as store:
             note = service.newest_note(store)
             text = str(service.prove_record(store, Position(position or 0), note))
     if output is None:

@@ -79,7 +79,7 @@ def command(  # noqa: PLR0917 - click passes by name
     from stairways.service.rebuild import Moment, rebuild  # noqa: PLC0415 - help must start light
     from stairways.service.runs import find_run  # noqa: PLC0415 - as above
 
-    with app.log() as store:
+    with app.log(read_only=True) as store:
         if not for_audit:
             refuse_when_halted(store)
         job = recorded_job(app, store, find_run(store, run))

@@ -45,7 +45,7 @@ def command(
     from stairways.service.seal import seal_log  # noqa: PLC0415 - help starts light
     from stairways.store.seal import read_key  # noqa: PLC0415 - as above
 
-    with app.log() as store:
+    with app.log(read_only=list_) as store:
         if list_:
             notes = [note.decode() for note in store.checkpoints()]
         elif key_file is None:

@@ -22,7 +22,7 @@ def command(app: "App", folder: Path, *, as_json: bool) -> None:
     """
     from stairways.service.tiles import export_tiles  # noqa: PLC0415 - help starts light
 
-    with app.log() as store:
+    with app.log(read_only=True) as store:
         size = export_tiles(store, folder)
     if as_json:
         print_json({"folder": str(folder), "size": size})

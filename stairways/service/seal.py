@@ -2,10 +2,11 @@
 
 from collections import deque
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from stairways import codec
-from stairways.core.events import KeyRotated
+from stairways.core.events import CheckpointSigned, KeyRotated
 from stairways.core.merkle import (
     Edge,
     Span,
@@ -15,7 +16,7 @@ from stairways.core.merkle import (
     is_included,
     leaf_hash,
 )
-from stairways.core.values import Position, StreamName
+from stairways.core.values import Position, StreamName, digest_of
 from stairways.errors import SealError
 from stairways.service.verify_checkpoints import read_checkpoint
 from stairways.store.contract import Context, Encoded, EventStore
@@ -53,7 +54,7 @@ def seal_log(store: EventStore, key: PrivateKey, context: Context) -> str:
             f"The log is signed with the key {current}, not with {key.public}. Rotate with "
             "`stairways keys rotate`, which records it."
         )
-    return _sign_and_store(store, key.name, key)
+    return _sign_and_store(store, key.name, context, key)
 
 
 def rotate_key(
@@ -65,7 +66,7 @@ def rotate_key(
         raise SealError(f"The log is signed with the key {current}, not with {old.public}.")
     event = KeyRotated(key=str(new.public), previous=str(old.public), reason=reason)
     _record_key(store, event, context)
-    return _sign_and_store(store, new.name, old, new)
+    return _sign_and_store(store, new.name, context, old, new)
 
 
 def current_key(store: EventStore) -> PublicKey | None:
@@ -187,10 +188,21 @@ def _read(file: Path) -> bytes:
         raise SealError(f"{file} cannot be read: {error.strerror}.") from error
 
 
-def _sign_and_store(store: EventStore, origin: str, *keys: PrivateKey) -> str:
+def _sign_and_store(store: EventStore, origin: str, context: Context, *keys: PrivateKey) -> str:
+    """Sign the log, store the note, and record that: killed in between, only the record lacks."""
     head = store.head()
     note = sign(str(Checkpoint(origin, head.size, bytes.fromhex(head.root))), *keys)
-    store.add_checkpoint(note.encode())
+    signed = CheckpointSigned(
+        checkpoint=store.add_checkpoint(note.encode()),
+        origin=origin,
+        size=head.size,
+        root=head.root,
+        keys=tuple(str(key.public) for key in keys),
+        note=digest_of(note.encode()),
+    )
+    encoded = Encoded(*codec.type_of(signed), codec.encode(signed))
+    own = replace(context, append_id=f"{context.append_id}-signed")
+    store.append(OPERATOR, None, [encoded], own)
     return note
 
 

@@ -22,7 +22,12 @@ from stairways.service.diagnosis import diagnose
 from stairways.service.findings import Finding, Findings, shown
 from stairways.service.verify_appends import AppendWalk, Claim
 from stairways.service.verify_blobs import check_blobs, check_named_blobs
-from stairways.service.verify_checkpoints import Sealed, check_sealed, stored_checkpoints
+from stairways.service.verify_checkpoints import (
+    Sealed,
+    check_sealed,
+    check_signed,
+    stored_checkpoints,
+)
 from stairways.service.verify_events import RANGE, Rehashed, rehash
 from stairways.service.verify_segments import check_segments, lost_segment
 from stairways.service.verify_tree import RootCheck, TreeFold
@@ -121,6 +126,7 @@ def verify_log(
         findings.extend(check_sealed(sealed, fold.roots, size))
         findings.extend(check_named_blobs(log, size))
         findings.extend(check_segments(log, size, streams))
+        findings.extend(check_signed(log, size))
         blobs = check_blobs(log, findings)
         first = [lost_segment(log, diagnose(log, one)) for one in findings.ordered()[:1]]
     return VerifyReport(

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import orjson
 
 from stairways.core.merkle import EMPTY_ROOT
+from stairways.core.values import digest_of
 from stairways.errors import SealError
 from stairways.service.findings import Finding, shown
 from stairways.store.raw import RawLog
@@ -78,7 +79,7 @@ def read_checkpoint(content: object, keys: Sequence[PublicKey]) -> Checkpoint:
 def recorded_keys(log: RawLog) -> list[PublicKey]:
     """Return the keys that events of the log name, oldest first."""
     keys: dict[PublicKey, None] = {}
-    for _, payload in log.signing_keys():
+    for _, payload in log.of_type("KeyRotated"):
         try:
             keys[parse_public_key(orjson.loads(payload)["key"])] = None
         except (SealError, orjson.JSONDecodeError, KeyError, TypeError, AttributeError):
@@ -100,3 +101,18 @@ def check_sealed(
         elif known[place] != root:
             yield Finding(sound + 1, one.label, root.hex(), known[place].hex(), place)
             return
+
+
+def check_signed(log: RawLog, size: int) -> Iterator[Finding]:
+    """Yield the checkpoints that an event says were stored, and that are not, or not like that."""
+    notes: dict[object, object] = dict(log.checkpoints())
+    for position, payload in log.of_type("CheckpointSigned"):
+        try:
+            said = orjson.loads(payload)
+            number, digest = said["checkpoint"], said["note"]
+        except (orjson.JSONDecodeError, KeyError, TypeError):
+            continue  # the record itself is rehashed elsewhere
+        note = notes.get(number) if isinstance(number, int) else None
+        found = digest_of(note) if isinstance(note, bytes) else None
+        if found != digest and isinstance(position, int) and position <= size:
+            yield Finding(position, f"checkpoints.note of {number}", shown(digest), shown(found))

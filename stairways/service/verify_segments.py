@@ -15,7 +15,7 @@ COLUMNS = ("stream", "type", "schema", "first", "last", "events", "digest")
 def check_segments(log: RawLog, size: int, streams: Mapping[object, object]) -> Iterator[Finding]:
     """Yield where a row of ``segments`` is not what its ``SegmentSealed`` event says."""
     rows = {row[0]: row for row in log.segments()}
-    for position, payload in log.sealings():
+    for position, payload in log.of_type("SegmentSealed"):
         row = rows.pop(position, None)
         if not isinstance(position, int) or position > size:
             continue

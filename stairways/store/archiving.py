@@ -1,6 +1,8 @@
 """Moving payloads out of ``events`` step by step; each is always in one place at least."""
 
+import sqlite3
 from pathlib import Path
+from typing import cast
 
 import psycopg
 
@@ -12,7 +14,7 @@ from stairways.store.contract import Appended, Context, Encoded
 from stairways.store.driver import Connection
 from stairways.store.segments import Segment
 from stairways.store.sql import SqlStore
-from stairways.store.sqlite import file_of
+from stairways.store.sqlite import file_of, vacuum
 from stairways.store.tables import NOT_BULK
 
 _COLUMNS = "g.position, g.stream, g.type, g.schema, g.first, g.last, g.events, g.digest"
@@ -107,8 +109,7 @@ def reclaim(store: SqlStore) -> None:
             connection.execute("VACUUM (FULL, ANALYZE) events")
             connection.autocommit = False
         else:
-            connection.execute("VACUUM")
-            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            vacuum(cast("sqlite3.Connection", connection))
 
     store.run(work)
 

@@ -189,8 +189,8 @@ class EventStore(Protocol):
         """Return the size and root of the log as of now."""
         ...
 
-    def add_checkpoint(self, note: bytes) -> None:
-        """Store a signed checkpoint for ever; the newest comes last."""
+    def add_checkpoint(self, note: bytes) -> int:
+        """Store a signed checkpoint for ever and return its number; the newest comes last."""
         ...
 
     def checkpoints(self) -> Sequence[bytes]:

@@ -110,9 +110,10 @@ class MemoryStore:
         """Return the size and root of the log as of now."""
         return head_of(self._edge)
 
-    def add_checkpoint(self, note: bytes) -> None:
+    def add_checkpoint(self, note: bytes) -> int:
         """Keep a signed checkpoint."""
         self._notes.append(note)
+        return len(self._notes)
 
     def checkpoints(self) -> Sequence[bytes]:
         """Return every signed checkpoint, oldest first."""

@@ -5,11 +5,12 @@ A SQLite file is made and upgraded on first use. A PostgreSQL database is upgrad
 """
 
 import functools
+import sqlite3
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from sqlalchemy import URL, inspect, make_url, text
+from sqlalchemy import URL, Connection, inspect, make_url, text
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 
 import stairways
@@ -57,7 +58,7 @@ def open_sql_store(
     look; appending to it fails.
     """
     _look(url, patience)
-    driver = driver_for(url, patience, read_only=read_only)
+    driver = driver_for(url, patience, read_only=read_only, guarded=True)
     try:
         revision = _revision(driver)
         if revision != newest_revision():
@@ -80,14 +81,20 @@ def upgrade(url: str) -> None:
         driver.engine.dispose()
 
 
-def driver_for(url: str, patience: float = PATIENCE, *, read_only: bool = False) -> Driver:
-    """Return the driver for a database URL; raises ``LogUnavailableError`` for another URL."""
+def driver_for(
+    url: str, patience: float = PATIENCE, *, read_only: bool = False, guarded: bool = False
+) -> Driver:
+    """Return the driver for a database URL; raises ``LogUnavailableError`` for another URL.
+
+    On SQLite the connections of a ``guarded`` one change no table; on PostgreSQL roles see to it.
+    """
     parsed = _parse(url)
     if parsed.get_backend_name() == "sqlite":
         file = parsed.database
         if file and file != ":memory:" and not Path(file).absolute().parent.is_dir():
             raise LogUnavailableError(f"The folder of {file} does not exist. Make it first.")
-        return sqlite_driver(parsed.set(drivername="sqlite"), patience, read_only=read_only)
+        file_url = parsed.set(drivername="sqlite")
+        return sqlite_driver(file_url, patience, read_only=read_only, guarded=guarded)
     if parsed.get_backend_name() in ("postgresql", "postgres"):
         ours = parsed.set(drivername="postgresql+psycopg")
         return postgres_driver(ours, patience, read_only=read_only)
@@ -221,11 +228,21 @@ def _migrate(driver: Driver) -> None:
         with driver.engine.begin() as connection:
             if driver.name == "postgresql":  # SQLite's BEGIN IMMEDIATE takes turns by itself
                 connection.execute(text("SELECT pg_advisory_xact_lock(7426551)"))
+            else:
+                _let_change(connection)
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
+        driver.engine.dispose()  # connections from here on are guarded again
     except DBAPIError as error:
         cause = error.orig if isinstance(error.orig, Exception) else error
         raise driver.explain(cause) from error
+
+
+def _let_change(connection: Connection) -> None:
+    """Let this one connection of SQLite make and change tables."""
+    raw = connection.connection.driver_connection
+    assert isinstance(raw, sqlite3.Connection)  # noqa: S101 - the caller looked
+    raw.set_authorizer(None)
 
 
 def _name(driver: Driver) -> str:

@@ -26,13 +26,10 @@ _LANDMARKS = f"""
     SELECT position, type, payload FROM events
     WHERE position > ? AND position <= ? AND {NOT_BULK} ORDER BY position LIMIT ?"""  # noqa: S608
 
-_SIGNING_KEYS = f"""
-    SELECT position, payload FROM events
-    WHERE type = 'KeyRotated' AND {NOT_BULK} ORDER BY position"""  # noqa: S608
 
-_SEALINGS = f"""
+_OF_TYPE = f"""
     SELECT position, payload FROM events
-    WHERE type = 'SegmentSealed' AND {NOT_BULK} ORDER BY position"""  # noqa: S608
+    WHERE type = ? AND {NOT_BULK} ORDER BY position"""  # noqa: S608
 
 
 class Bounds(NamedTuple):
@@ -173,9 +170,9 @@ class RawLog:
             " ORDER BY position"
         )
 
-    def sealings(self) -> list[Row]:
-        """Return position and payload of every event that a segment was sealed."""
-        return self.rows(_SEALINGS)
+    def of_type(self, type_: str) -> list[Row]:
+        """Return position and payload of every event of one of the rarer types."""
+        return self.rows(_OF_TYPE, (type_,))
 
     def segments_claiming(self, position: int) -> Sequence[str]:
         """Return the segments that hold ``position`` by their row or by their event.
@@ -185,10 +182,6 @@ class RawLog:
         if self._claimed is None or not self._claims(position):
             self._claimed = [*self._claims_of_rows(), *self._claims_of_events()]
         return self._claims(position)
-
-    def signing_keys(self) -> list[Row]:
-        """Return position and payload of every event that names a signing key."""
-        return self.rows(_SIGNING_KEYS)
 
     def blob_names(self) -> set[object]:
         """Return the digest of every blob."""
@@ -234,7 +227,7 @@ class RawLog:
                 yield first, last, digest
 
     def _claims_of_events(self) -> Iterator[tuple[int, int, str]]:
-        for _, payload in self.sealings():
+        for _, payload in self.of_type("SegmentSealed"):
             try:
                 said = orjson.loads(payload)
                 first, last, digest = said["first"], said["last"], said["segment"]

@@ -170,15 +170,17 @@ class SqlStore:
         [(size, root)] = rows
         return Head(size, Digest(root.hex()))
 
-    def add_checkpoint(self, note: bytes) -> None:
-        """Store a signed checkpoint for ever; the newest comes last."""
+    def add_checkpoint(self, note: bytes) -> int:
+        """Store a signed checkpoint for ever and return its number; the newest comes last."""
 
-        def work(connection: Connection) -> None:
+        def work(connection: Connection) -> int:
             self.driver.lock_head(connection)  # two writers would take the same number
             connection.execute(self.driver.sql(_INSERT_CHECKPOINT), (note,))
+            row = connection.execute("SELECT max(id) FROM checkpoints").fetchone()
             connection.commit()
+            return int(row[0]) if row else 1
 
-        self.run(work)
+        return self.run(work)
 
     def checkpoints(self) -> Sequence[bytes]:
         """Return every signed checkpoint, oldest first."""

@@ -22,9 +22,27 @@ _TOGETHER = 32
 _INSERT_TOGETHER = _INSERT + ", (?, ?, ?, ?, ?)" * (_TOGETHER - 1)
 
 
-def sqlite_driver(url: URL, patience: float, *, read_only: bool = False) -> Driver:
-    """Return the driver for a file; a second writer waits ``patience`` seconds for the first."""
-    engine = _reading_engine(url, patience) if read_only else _engine(url, patience)
+_ROW_BY_ROW = {
+    *(sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_FUNCTION),
+    *(sqlite3.SQLITE_INSERT, sqlite3.SQLITE_UPDATE, sqlite3.SQLITE_DELETE),
+    *(sqlite3.SQLITE_TRANSACTION, sqlite3.SQLITE_SAVEPOINT, sqlite3.SQLITE_RECURSIVE),
+}
+"""What a connection of the service may do: all but making, changing and dropping tables."""
+
+_HARMLESS_PRAGMAS = {"wal_checkpoint", "table_info", "table_xinfo", "table_list"}
+
+
+def sqlite_driver(
+    url: URL, patience: float, *, read_only: bool = False, guarded: bool = False
+) -> Driver:
+    """Return the driver for a file; a second writer waits ``patience`` seconds for the first.
+
+    A ``guarded`` one lets nobody make, change or drop a table or a trigger: SQLite has no
+    trigger on DROP and no roles, but it asks before it prepares a statement.
+    """
+    engine = (
+        _reading_engine(url, patience) if read_only else _engine(url, patience, guarded=guarded)
+    )
 
     def explain(error: Exception) -> StairwaysError:
         return _explain(error, engine, patience)
@@ -43,7 +61,7 @@ def sqlite_driver(url: URL, patience: float, *, read_only: bool = False) -> Driv
     )
 
 
-def _engine(url: URL, patience: float) -> Engine:
+def _engine(url: URL, patience: float, *, guarded: bool) -> Engine:
     engine = create_engine(url, connect_args={"timeout": patience, "isolation_level": None})
 
     @event.listens_for(engine, "connect")
@@ -56,12 +74,38 @@ def _engine(url: URL, patience: float) -> Engine:
             "recursive_triggers = ON",  # else REPLACE goes round the triggers on DELETE
         ):
             connection.execute(f"PRAGMA {pragma}")
+        if guarded:
+            connection.set_authorizer(_authorize)
 
     @event.listens_for(engine, "begin")
     def begin(connection: Any) -> None:  # noqa: ANN401 - SQLAlchemy's event is untyped
         connection.exec_driver_sql("BEGIN IMMEDIATE")
 
     return engine
+
+
+def _authorize(
+    action: int, subject: str | None, _value: str | None, _schema: str | None, _by: str | None
+) -> int:
+    """Say whether a statement may be prepared (sqlite3_set_authorizer)."""
+    if action == sqlite3.SQLITE_PRAGMA:
+        return sqlite3.SQLITE_OK if subject in _HARMLESS_PRAGMAS else sqlite3.SQLITE_DENY
+    if subject in ("sqlite_master", "sqlite_schema") and action != sqlite3.SQLITE_READ:
+        return sqlite3.SQLITE_DENY
+    return sqlite3.SQLITE_OK if action in _ROW_BY_ROW else sqlite3.SQLITE_DENY
+
+
+def vacuum(connection: sqlite3.Connection) -> None:
+    """Write the file anew without the room that nothing uses, and empty the write-ahead log.
+
+    SQLite makes a second file for it, with statements that the authorizer would be asked about.
+    """
+    connection.set_authorizer(None)
+    try:
+        connection.execute("VACUUM")
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+    finally:
+        connection.set_authorizer(_authorize)
 
 
 def _reading_engine(url: URL, patience: float) -> Engine:
@@ -115,4 +159,6 @@ def _explain(error: Exception, engine: Engine, patience: float) -> StairwaysErro
             f"Another process has been writing to {file} for {patience:g} seconds. SQLite takes "
             "one writer at a time: wait for it to end, or use PostgreSQL."
         )
+    if getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_AUTH:
+        return LogUnavailableError(f"The log {file} lets nobody change its tables: {error}.")
     return LogUnavailableError(f"The log {file} cannot be used: {error}.")

@@ -18,7 +18,7 @@ from stairways.errors import SchemaMismatchError
 from stairways.readmodels import queries
 from stairways.readmodels.subscription import Lag, Subscription, Write, lags
 from stairways.store.contract import Context, Encoded, Record
-from stairways.store.opening import open_sql_store
+from stairways.store.opening import driver_for, open_sql_store
 from stairways.store.sql import SqlStore
 
 RUN = StreamName("run-1")
@@ -50,9 +50,11 @@ class Seen:
 
 @pytest.fixture
 def log(database_url: str, clock: Callable[[], datetime]) -> Iterator[SqlStore]:
-    store = open_sql_store(database_url, clock=clock)
-    with store.driver.engine.begin() as connection:
+    driver = driver_for(database_url)
+    with driver.engine.begin() as connection:
         seen.create(connection)
+    driver.engine.dispose()
+    store = open_sql_store(database_url, clock=clock)
     write(store, 10)
     yield store
     store.close()

@@ -21,7 +21,7 @@ from stairways.service.verify import verify_log
 from stairways.store import archiving
 from stairways.store.contract import Encoded, Record
 from stairways.store.memory import MemoryStore
-from stairways.store.opening import open_sql_store
+from stairways.store.opening import driver_for, open_sql_store
 from stairways.store.sql import SqlStore
 from stairways.store.tables import BULK_TYPES
 from tests.trained import context, new_store, train, written
@@ -244,10 +244,10 @@ def test_a_run_that_is_not_closed_stays(database_url: str, records: Sequence[Rec
     store.close()
 
 
-def test_a_record_that_was_changed_is_not_archived(log: SqlStore) -> None:
+def test_a_record_that_was_changed_is_not_archived(log: SqlStore, database_url: str) -> None:
     """Its payload would be sealed as it is now, and the evidence of how it was would go."""
     [(position,)] = log.rows("SELECT max(position) FROM events WHERE type = 'StepTaken'", ())
-    driver = log.driver
+    driver = driver_for(database_url)
     with driver.engine.begin() as connection:
         on = "" if driver.name == "sqlite" else " ON events"
         connection.exec_driver_sql(f"DROP TRIGGER events_refuse_update{on}")
@@ -255,6 +255,7 @@ def test_a_record_that_was_changed_is_not_archived(log: SqlStore) -> None:
         connection.exec_driver_sql(
             f"UPDATE events SET payload = {value} WHERE position = {position}"
         )
+    driver.engine.dispose()
     with pytest.raises(RetentionError, match=f"position {position} is not what its leaf says"):
         archived(log)
     kept = [record.payload for record in log.read(after=Position(position - 1), limit=1)]

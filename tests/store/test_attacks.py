@@ -220,13 +220,11 @@ def attack_on(rows: Rows, chance: random.Random) -> Attack:
     table = chance.choice(TABLES)
     place = chance.randrange(len(rows[table.name]))
     row = damaged[table.name][place]
-    if table is checkpoints and place == len(rows[table.name]) - 1:
-        place, row = 0, damaged[table.name][0]  # that the last is gone, only a kept one shows
     what, column = chance.choice(["change", "change", "delete", "swap", "duplicate", "tail"]), ""
     first, until = first_event_of(rows, table.name, row)
     if what == "delete":
         del damaged[table.name][place]
-    elif what == "tail" and table is not checkpoints:
+    elif what == "tail":
         del damaged[table.name][place:]
         if table is blobs:
             first, until = first_of_all(rows, table.name, rows[table.name][place:])
@@ -236,7 +234,7 @@ def attack_on(rows: Rows, chance: random.Random) -> Attack:
         fresh = f"{row[key]}0" if isinstance(last, str) else last + chance.randint(1, 3)
         damaged[table.name].append({**row, key: fresh, **_unique(table.name)})
         first, until = _added(rows, table.name, fresh)
-    elif what in ("swap", "tail"):
+    elif what == "swap":
         other = chance.randrange(len(rows[table.name]))
         first, until = _swap(damaged[table.name], table, row, other, rows)
     else:

@@ -6,8 +6,10 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from pathlib import Path
 
+import psycopg
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
@@ -16,6 +18,7 @@ from sqlalchemy.exc import DBAPIError
 
 from stairways.core.values import NEW, StreamName
 from stairways.errors import LogBusyError, LogUnavailableError, SchemaMismatchError
+from stairways.service.verify import verify_log
 from stairways.store.contract import Context, Encoded, EventStore
 from stairways.store.memory import MemoryStore
 from stairways.store.opening import (
@@ -155,12 +158,21 @@ def test_a_log_that_lost_a_guard_is_refused(database_url: str) -> None:
         open_store(database_url)
 
 
-def test_a_guard_that_guards_nothing_is_no_guard(new_log: Callable[[str], str]) -> None:
+@pytest.mark.parametrize(
+    "instead",
+    [
+        "BEGIN SELECT 1; END",
+        "WHEN 0 BEGIN SELECT RAISE(ABORT, 'the log is append-only: head'); END",
+    ],
+)
+def test_a_guard_that_guards_nothing_is_no_guard(
+    new_log: Callable[[str], str], instead: str
+) -> None:
     url = new_log("sqlite")
     run_sql(
         url,
         "DROP TRIGGER head_refuse_shrink",
-        "CREATE TRIGGER head_refuse_shrink BEFORE UPDATE ON head BEGIN SELECT 1; END",
+        f"CREATE TRIGGER head_refuse_shrink BEFORE UPDATE ON head {instead}",
     )
     with pytest.raises(SchemaMismatchError, match="head_refuse_shrink"):
         open_store(url)
@@ -184,6 +196,19 @@ def test_a_file_that_is_no_database_says_so(tmp_path: Path) -> None:
     (tmp_path / "log.db").write_bytes(b"this is no database at all" * 100)
     with pytest.raises(LogUnavailableError, match="not a database"):
         open_store(f"sqlite:///{tmp_path}/log.db")
+
+
+def test_a_guard_on_postgres_whose_function_does_nothing_is_no_guard(
+    new_log: Callable[[str], str],
+) -> None:
+    url = new_log("postgres")
+    run_sql(
+        url,
+        "CREATE OR REPLACE FUNCTION stairways_refuse_unsealed() RETURNS trigger LANGUAGE plpgsql"
+        " AS $$ BEGIN RETURN NEW; END $$",
+    )
+    with pytest.raises(SchemaMismatchError, match="events_refuse_update"):
+        open_store(url)
 
 
 def test_a_second_writer_is_told_who_waits_for_what(tmp_path: Path) -> None:
@@ -216,6 +241,8 @@ FORBIDDEN = [
     "UPDATE streams SET name = 'other'",
     "UPDATE blobs SET size = 0",
     "UPDATE checkpoints SET note = NULL",
+    "UPDATE segments SET digest = NULL",
+    "DELETE FROM segments",
     "DELETE FROM checkpoints",
     "UPDATE head SET size = 0",
     "UPDATE head SET root = edge",
@@ -259,10 +286,75 @@ def test_postgres_refuses_even_the_owner(new_log: Callable[[str], str], statemen
     store.close()
 
 
+SCHEMA_CHANGES = [
+    *[f"DROP TABLE {table}" for table in (*APPEND_ONLY, "head", "leases", "alembic_version")],
+    "DROP TRIGGER events_refuse_update",
+    "DROP VIEW records",
+    "DROP INDEX events_by_type",
+    "ALTER TABLE events RENAME TO old",
+    "ALTER TABLE events DROP COLUMN leaf",
+    "CREATE TRIGGER mine BEFORE DELETE ON events BEGIN SELECT RAISE(IGNORE); END",
+    "CREATE TABLE mine (id)",
+    "CREATE TEMP TABLE events (id)",
+    "PRAGMA writable_schema = ON",
+    "PRAGMA recursive_triggers = OFF",
+    "PRAGMA foreign_keys = OFF",
+    "PRAGMA journal_mode = OFF",
+    "PRAGMA synchronous = OFF",
+    "DELETE FROM sqlite_master",
+]
+
+
+@pytest.mark.parametrize("statement", SCHEMA_CHANGES)
+def test_no_connection_of_the_service_changes_a_table_of_sqlite(
+    new_log: Callable[[str], str], statement: str
+) -> None:
+    """SQLite has no trigger on DROP: the connection itself refuses to prepare the statement."""
+    url = new_log("sqlite")
+    store = open_sql_store(url)
+    store.append(RUN, NEW, [STEP], by("a"))
+    with pytest.raises(DBAPIError, match=r"not authorized|may not be modified"):
+        _execute(store, statement)
+    assert store.append(RUN, None, [STEP], by("b")).first == 2
+    store.close()
+    assert verify_log(url, processes=1).clean
+
+
+def _execute(store: SqlStore, statement: str) -> None:
+    with store.driver.engine.connect() as connection:
+        connection.exec_driver_sql(statement)
+
+
+@pytest.mark.parametrize("table", [*APPEND_ONLY, "head"])
+def test_a_table_that_was_dropped_behind_our_back_is_noticed(database_url: str, table: str) -> None:
+    foreign = "" if database_url.startswith("postgresql") else "PRAGMA foreign_keys = OFF; "
+    _drop(database_url, *f"{foreign}DROP TABLE {table}".split("; "))
+    with pytest.raises(SchemaMismatchError, match=f"{table}_refuse"):
+        open_store(database_url)
+    report = verify_log(database_url, processes=1)
+    assert [finding.sentence() for finding in report.findings] == [
+        f"log: table {table} is missing, expected present"
+    ]
+
+
+def _drop(url: str, *statements: str) -> None:
+    """Run statements outside of a transaction, as SQLite's PRAGMA wants it."""
+    if url.startswith("postgresql"):
+        with psycopg.connect(url.replace("+psycopg", ""), autocommit=True) as connection:
+            connection.execute(f"{statements[0]} CASCADE".encode())
+        return
+    with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as connection:
+        for statement in statements:
+            connection.execute(statement)
+        connection.commit()
+
+
 def _refuses(url: str, store: EventStore, statement: str) -> None:
     store.append(RUN, NEW, [STEP], by("a"))
-    store.put_blob(b"weights")
+    digest = store.put_blob(b"weights")
     store.add_checkpoint(b"note")
+    segment = f"1, 1, 'ControllerUpdated', 1, 1, 1, 1, '{digest}'"
+    run_sql(url, f"INSERT INTO segments VALUES ({segment})")
     before = (store.head(), list(store.read()))
     with pytest.raises(DBAPIError, match="the log is append-only"):
         run_sql(url, *statement.split("; "))

@@ -11,6 +11,7 @@ import pytest
 
 from stairways.core.values import Position, StreamName
 from stairways.errors import SealError
+from stairways.service.journal import decoded
 from stairways.service.seal import (
     check_proof,
     consistency_file,
@@ -22,7 +23,7 @@ from stairways.service.seal import (
 from stairways.service.verify import VerifyReport, verify_log
 from stairways.service.verify_checkpoints import read_checkpoint
 from stairways.store.contract import Context, Encoded
-from stairways.store.opening import open_sql_store
+from stairways.store.opening import driver_for, open_sql_store
 from stairways.store.seal import Checkpoint, PrivateKey, PublicKey, new_key
 from stairways.store.sql import SqlStore
 
@@ -109,7 +110,7 @@ def test_a_forked_history_is_dated_by_the_last_checkpoint_it_shares(
     sealed_log(forged, key, 1, 999, 3)
     mine.close()
     report = verified(forged, kept, [key.public])
-    assert (report.findings[0].position, report.findings[0].until) == (22, 41)
+    assert (report.findings[0].position, report.findings[0].until) == (22, 42)
 
 
 def test_an_older_copy_put_back_is_behind_what_was_kept(tmp_path: Path, key: PrivateKey) -> None:
@@ -125,7 +126,28 @@ def test_an_older_copy_put_back_is_behind_what_was_kept(tmp_path: Path, key: Pri
     report = verify_log(f"sqlite:///{tmp_path}/old.db", against=[kept])
 
     assert report.findings[0].field == "kept checkpoint"
-    assert (report.findings[0].expected, report.findings[0].actual) == ("26 events", "21 events")
+    assert (report.findings[0].expected, report.findings[0].actual) == ("27 events", "22 events")
+
+
+def test_what_was_signed_is_an_event_so_that_a_checkpoint_cannot_vanish(
+    store: SqlStore, key: PrivateKey
+) -> None:
+    kept = sealed_log(store, key, 1, 2)
+    signed = [decoded(record) for record in store.read(types=["CheckpointSigned"])]
+    assert [(one.checkpoint, one.size, one.keys) for one in signed] == [  # type: ignore[union-attr]
+        (1, kept[0].size, (str(key.public),)),
+        (2, kept[1].size, (str(key.public),)),
+    ]
+    driver = driver_for(url_of(store))
+    on = "" if driver.name == "sqlite" else " ON checkpoints"
+    name = "delete" if driver.name == "sqlite" else "change"
+    with driver.engine.begin() as connection:
+        connection.exec_driver_sql(f"DROP TRIGGER checkpoints_refuse_{name}{on}")
+        connection.exec_driver_sql("DELETE FROM checkpoints WHERE id = 2")
+    driver.engine.dispose()
+    report = verified(store)
+    assert report.findings[0].field == "checkpoints.note of 2"
+    assert report.findings[0].actual == "missing"
 
 
 def test_a_checkpoint_of_another_key_is_found(store: SqlStore, key: PrivateKey) -> None:
@@ -314,8 +336,8 @@ def test_go_accepts_our_proofs_and_refuses_forged_ones(
         assert judged(text)
         assert not judged(text.replace(f"index {position - 1}\n", f"index {position}\n"))
     notes = [note.decode() for note in store.checkpoints()]
-    for old, size in zip(notes, (21, 41), strict=False):
-        text = consistency_file(store, size, 61)
+    for old, size in zip(notes, (21, 42), strict=False):
+        text = consistency_file(store, size, 63)
         assert judged(text, old)
         assert not judged(text, notes[2])
     store.close()

@@ -6,6 +6,7 @@ import sqlite3
 import stat
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -91,6 +92,29 @@ def test_from_key_to_proof_by_hand(folder: Path) -> None:
     assert run(folder, "backup", "copy.db").returncode == 0
     assert run(folder, "tiles", "tiles").returncode == 0
     assert (folder / "tiles/checkpoint").read_text() == sealed.stdout
+
+
+def test_what_only_reads_opens_the_log_only_to_read(folder: Path) -> None:
+    """Opened for writing, the file would be turned to write-ahead logging."""
+    run(folder, "keys", "new", "log.key", "--name", "example.org/log")
+    run(folder, "seal", "--key", "log.key")
+    with closing(sqlite3.connect(folder / "log.db")) as log:
+        assert log.execute("PRAGMA journal_mode = DELETE").fetchone() == ("delete",)
+    before = (folder / "log.db").read_bytes()
+    for command in (
+        ["proof", "3"],
+        ["proof", "--consistency", "21", "21"],
+        ["seal", "--list"],
+        ["tiles", "tiles"],
+        ["archive", "--list"],
+        ["archive", "--dry-run"],
+        ["hold", "list"],
+        ["readmodels", "status"],
+    ):
+        said = run(folder, *command)
+        assert said.returncode == 0, said.stderr
+    assert (folder / "log.db").read_bytes() == before
+    assert not (folder / "log.db-wal").exists()
 
 
 def test_a_verification_can_be_recorded(folder: Path) -> None:

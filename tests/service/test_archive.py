@@ -1,9 +1,13 @@
 """Archiving a run: nothing a reader sees changes, nothing is lost, and nobody is in a hurry."""
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
+from pathlib import Path
 
 import pytest
 
@@ -24,6 +28,7 @@ from stairways.store.memory import MemoryStore
 from stairways.store.opening import driver_for, open_sql_store
 from stairways.store.sql import SqlStore
 from stairways.store.tables import BULK_TYPES
+from tests.processes import kill_after
 from tests.trained import context, new_store, train, written
 
 RUN = "r1"
@@ -172,6 +177,59 @@ def test_a_cut_anywhere_loses_nothing_and_archiving_goes_on(
     assert payloads_left(log) == 0
     assert list(log.read(until=before[-1].position)) == before
     assert verify_log(database_url, processes=1).clean
+    log.close()
+
+
+ARCHIVER = """
+import itertools, sys
+from datetime import UTC, datetime
+from stairways.core.retention import RetentionRules
+from stairways.service.archive import archive_run
+from stairways.store.contract import Context
+from stairways.store.opening import open_sql_store
+numbers = itertools.count()
+def context():
+    return Context(actor="a", correlation="c", append_id=f"{sys.argv[2]}-{next(numbers)}")
+store, now = open_sql_store(sys.argv[1]), datetime(2027, 1, 1, tzinfo=UTC)
+print("ready", flush=True)
+archive_run(store, "r1", rules=RetentionRules(days=0), now=now, context=context)
+"""
+
+
+def kill_an_archiver(url: str, name: str, seconds: float) -> bool:
+    """Start archiving in a process of its own, kill it; False if it ended before."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", ARCHIVER, url, name],
+        stdout=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+    )
+    assert process.stdout is not None
+    process.stdout.readline()
+    killed = kill_after(process, seconds)
+    process.stdout.close()
+    return killed
+
+
+@pytest.mark.parametrize(
+    "delays",
+    [
+        pytest.param([0.05, 0.4], id="two"),
+        pytest.param([0.02 * n for n in range(40)], id="forty", marks=pytest.mark.soak),
+    ],
+)
+def test_archivers_that_are_killed_lose_nothing(
+    log: SqlStore, database_url: str, delays: Sequence[float]
+) -> None:
+    before = list(log.read())
+    for number, delay in enumerate(delays):
+        if not kill_an_archiver(database_url, str(number), delay):
+            break
+        assert list(log.read(until=before[-1].position)) == before
+    report = verify_log(database_url, processes=1)
+    assert report.clean, report.findings
+    archived(log)
+    assert payloads_left(log) == 0
+    assert list(log.read(until=before[-1].position)) == before
     log.close()
 
 

@@ -401,5 +401,11 @@ OF_THE_LOG = (
         ("pushed_schedule",),
         counts=True,
     ),
+    Family[Snapshot](
+        "stairways_last_push_failure_timestamp_seconds",
+        "When an AlertPushFailed event was recorded last.",
+        lambda s: [Labelled((name,), one.last) for name, one in s.figures.pushes.items()],
+        ("pushed_schedule",),
+    ),
 )
 """Every metric of the log as a whole."""

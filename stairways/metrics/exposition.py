@@ -61,17 +61,12 @@ def push(snapshot: Snapshot, rules: MetricsRules, models: Sequence[str] | None =
     """Add the metrics to a Pushgateway: those of the log, and those of ``models`` by schedule.
 
     The metrics of the log are one group, whoever pushes them, so that the newest stand there.
+    Those of schedules are not pushed: the daemon that keeps schedules is scraped.
     Raises ``PushFailedError`` after at most about twice ``rules.timeout`` seconds.
     """
     _pushadd(rules, lambda: log_families(snapshot), {})
-    _pushadd(rules, lambda: _of_schedule(snapshot, rules, models), {"schedule": rules.schedule})
-
-
-def _of_schedule(
-    snapshot: Snapshot, rules: MetricsRules, models: Sequence[str] | None
-) -> Iterator[Metric]:
-    yield from schedule_families(snapshot, [rules.schedule])
-    yield from families(snapshot, rules.period, models)
+    of_models = families(snapshot, rules.period, models)
+    _pushadd(rules, lambda: of_models, {"schedule": rules.schedule})
 
 
 def _pushadd(rules: MetricsRules, source: Source, group: Mapping[str, str]) -> None:

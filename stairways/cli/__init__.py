@@ -26,6 +26,7 @@ INTERRUPTED = 130
 COMMANDS = {
     "demo": "Train on real daily bars, replay and verify: the main job in one command.",
     "init": "Create or bring up to date the database of the log.",
+    "doctor": "Look at what is needed here, and say what to do.",
     "data": "Read, check and register market bars.",
     "train": "Train the stairway and record every step.",
     "daemon": "Keep schedules: train each stairway when it is due.",

@@ -1,0 +1,191 @@
+"""The doctor finds what is wrong, says what to do, and changes nothing."""
+
+import json
+import shutil
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from click.testing import CliRunner
+from sqlalchemy import create_engine, text
+
+from stairways import cli
+from stairways.service import doctor
+from stairways.service.doctor import Check, Surroundings, examine
+from stairways.store.opening import open_sql_store, system_clock
+from stairways.store.roles import make_roles
+from stairways.store.seal import new_key, write_key
+from tests import made_up
+from tests.conftest import NewDatabase
+from tests.prometheus_parts import free_port
+
+NOW = datetime.now(UTC)
+
+
+def surroundings(
+    url: str, *, key: Path | None = None, gateway: str | None = None, now: datetime | None = None
+) -> Surroundings:
+    return Surroundings(
+        database_url=url,
+        shown_database="the log",
+        clock=system_clock if now is None else lambda: now,
+        key=key,
+        gateway=gateway,
+        scrape=("127.0.0.1", free_port()),
+    )
+
+
+def found(here: Surroundings) -> dict[str, Check]:
+    return {check.name: check for check in examine(here)}
+
+
+def written(url: str) -> str:
+    store = open_sql_store(url)
+    made_up.write(store, [made_up.registration()], "r1")
+    store.close()
+    return url
+
+
+@pytest.fixture
+def log(new_log: NewDatabase) -> str:
+    return written(new_log("sqlite"))
+
+
+@pytest.fixture
+def key(tmp_path: Path) -> Path:
+    file = tmp_path / "key"
+    write_key(file, new_key("example.org/log"))
+    return file
+
+
+def test_where_all_is_well_nothing_is_advised(database_url: str, key: Path) -> None:
+    written(database_url)
+    done = CliRunner().invoke(cli.main, ["--database-url", database_url, "seal", "--key", str(key)])
+    assert done.exit_code == 0, done.output
+
+    checks = found(surroundings(database_url, key=key))
+
+    owner = {"rights"} if database_url.startswith("postgresql") else set()
+    assert {name for name, check in checks.items() if check.standing != "ok"} == owner
+    assert {check.advice for check in checks.values() if check.standing == "ok"} == {""}
+
+
+def test_a_log_that_is_not_there_is_a_problem_and_is_not_made(tmp_path: Path) -> None:
+    (tmp_path / "here").mkdir()
+
+    checks = found(surroundings(f"sqlite:///{tmp_path}/here/log.db"))
+
+    assert checks["database"].standing == "problem"
+    assert list((tmp_path / "here").iterdir()) == []
+
+
+@pytest.mark.parametrize("url", ["rubbish", "mysql://host/log", "postgresql://127.0.0.1:1/log"])
+def test_a_url_that_leads_nowhere_is_a_problem(url: str) -> None:
+    assert found(surroundings(url))["database"].standing == "problem"
+
+
+def test_a_writer_is_well_a_reader_is_warned_and_so_is_an_owner(new_log: NewDatabase) -> None:
+    url = written(new_log("postgres"))
+    make_roles(url)
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        for role in ("writer", "auditor"):
+            connection.execute(text(f"DROP ROLE IF EXISTS doctor_{role}"))
+            connection.execute(text(f"CREATE ROLE doctor_{role} LOGIN IN ROLE stairways_{role}"))
+    engine.dispose()
+
+    def told(user: str) -> Check:
+        return found(surroundings(url.replace("//postgres@", f"//{user}@")))["rights"]
+
+    assert told("doctor_writer") == Check("rights", "ok", "this account may append and not change")
+    assert told("doctor_auditor").found == "this account may read only"
+    assert told("postgres").found == "this account owns the tables it writes"
+
+
+def test_a_file_that_anybody_may_write_is_a_problem(log: str) -> None:
+    Path(log.removeprefix("sqlite:///")).chmod(0o666)
+
+    assert found(surroundings(log))["rights"].standing == "problem"
+
+
+def test_a_clock_behind_the_newest_event_is_a_problem(log: str) -> None:
+    late = surroundings(log, now=datetime.now(UTC) - timedelta(hours=1))
+
+    check = found(late)["clock"]
+
+    assert check.standing == "problem"
+    assert check.found.startswith(("it is 0:59:", "it is 1:00:"))
+
+
+def test_a_clock_apart_from_that_of_the_database_is_a_warning(new_log: NewDatabase) -> None:
+    url = written(new_log("postgres"))
+
+    check = found(surroundings(url, now=datetime.now(UTC) + timedelta(hours=1)))
+
+    assert check["clock"].standing == "ok"
+    assert check["clock of the database"].standing == "warning"
+
+
+def test_a_key_is_private_there_and_the_one_of_the_log(log: str, key: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    write_key(other, new_key("example.org/log"))
+    unsigned = found(surroundings(log, key=key))["key"]
+    CliRunner().invoke(cli.main, ["--database-url", log, "seal", "--key", str(key)])
+
+    signed = found(surroundings(log, key=key))["key"]
+    foreign = found(surroundings(log, key=other))["key"]
+    missing = found(surroundings(log, key=tmp_path / "none"))["key"]
+    key.chmod(0o644)
+    open_to_all = found(surroundings(log, key=key))["key"]
+    key.write_text("rubbish")
+    key.chmod(0o600)
+    rubbish = found(surroundings(log, key=key))["key"]
+
+    checks = (unsigned, signed, foreign, missing, open_to_all, rubbish)
+    assert [check.standing for check in checks] == ["warning", "ok", *["problem"] * 4]
+
+
+def test_a_gateway_is_asked_and_its_password_is_not_told(log: str) -> None:
+    gone = found(surroundings(log, gateway=f"http://ann:s3cret@127.0.0.1:{free_port()}"))["gateway"]
+
+    assert gone.standing == "problem"
+    assert "does not answer: Connection refused" in gone.found
+    assert "s3cret" not in gone.found
+
+
+def test_what_is_missing_or_too_old_is_named() -> None:
+    wrong = list(
+        doctor._wrong_libraries(
+            ["click>=99", "no-such-library>=1", "numpy>=2", "oracle; extra == 'oracle'"]
+        )
+    )
+
+    assert [sentence.split()[0] for sentence in wrong] == ["click", "no-such-library"]
+
+
+@pytest.mark.parametrize(
+    ("free", "standing"), [(2**20, "problem"), (2**30, "warning"), (2**34, "ok")]
+)
+def test_room_on_the_disk_is_judged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, free: int, standing: str
+) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=free))
+
+    assert doctor.disk("disk", tmp_path).standing == standing
+
+
+def test_the_command_prints_what_to_do_and_says_by_its_exit_code_if_it_is_urgent(log: str) -> None:
+    def run(*words: str) -> tuple[int, str]:
+        done = CliRunner().invoke(cli.main, ["--database-url", log, "doctor", *words])
+        return done.exit_code, done.stdout
+
+    well, text_ = run()
+    ill, as_json = run("--json", "--set", f"metrics.gateway=http://127.0.0.1:{free_port()}")
+    blind, nothing = run("--set", "metrics.port=-1")
+
+    assert (well, ill, blind, nothing) == (0, 1, 2, "")
+    assert "what to do" in text_
+    report = json.loads(as_json)
+    assert report["standing"] == "problem"
+    assert {check["name"] for check in report["checks"]} >= {"python", "database", "gateway"}

@@ -134,11 +134,13 @@ class App:
         *,
         rules: MetricsRules | None = None,
         serve: bool = False,
+        project: bool | None = None,
         models: Sequence[str] | None = None,
     ) -> "Exporter":
         """Return what keeps metrics of ``store``, not started; ``serve`` opens an endpoint.
 
-        ``rules`` stand in for the settings of ``metrics``, as for another grouping key.
+        ``rules`` stand in for the settings of ``metrics``, as for another grouping key;
+        ``project`` also keeps the read models in step, which is the default where it serves.
         """
         from stairways.metrics.exporter import Exporter  # noqa: PLC0415 - help starts in a blink
 
@@ -148,6 +150,7 @@ class App:
             lambda: self.context("metrics"),
             self.clock,
             serve=serve,
+            project=serve if project is None else project,
             models=models,
         )
 

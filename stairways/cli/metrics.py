@@ -78,6 +78,9 @@ def _serve(app: "App") -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: ending.set())
     quiet = replace(app.settings.metrics, gateway=None)
-    with app.log(read_only=True) as store, app.exporter(store, rules=quiet, serve=True) as exporter:
+    with (
+        app.log(read_only=True) as store,
+        app.exporter(store, rules=quiet, serve=True, project=False) as exporter,
+    ):
         _LOG.info("serving metrics", address=app.settings.metrics.address, port=exporter.port)
         ending.wait()

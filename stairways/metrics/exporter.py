@@ -22,8 +22,10 @@ from stairways.errors import MetricsUnavailableError, PushFailedError, Stairways
 from stairways.metrics.exposition import everything, push, registry_of, without_user
 from stairways.metrics.follower import Follower, Snapshot
 from stairways.metrics.rules import MetricsRules
+from stairways.readmodels.projector import Projector
 from stairways.service.journal import ContextSource, encoded
 from stairways.store.contract import EventStore
+from stairways.store.sql import SqlStore
 
 ALERTS = StreamName("alerts")
 """The stream of what kept alerts from being told."""
@@ -37,9 +39,10 @@ _LOG = structlog.get_logger("metrics")
 class Exporter:
     """Keeps the metrics of a log up to date, to be scraped, pushed, or both.
 
-    ``serve`` opens the scrape endpoint of the rules, ``models`` are those whose metrics are
-    pushed (all by default). A gateway that does not answer costs a warning and an
-    AlertPushFailed event, at most one for each while of ``rules.report_every`` seconds.
+    ``serve`` opens the scrape endpoint of the rules, ``project`` keeps the read models in step
+    too, ``models`` are those whose metrics are pushed (all by default). A gateway that does not
+    answer costs a warning and an AlertPushFailed event, at most one for each while of
+    ``rules.report_every`` seconds.
     """
 
     def __init__(
@@ -50,11 +53,13 @@ class Exporter:
         clock: Callable[[], datetime],
         *,
         serve: bool = False,
+        project: bool = False,
         models: Sequence[str] | None = None,
     ) -> None:
         self._store, self._rules, self._models = store, rules, models
         self._context, self._clock = context, clock
         self._serve = serve and rules.port > 0
+        self._projector = Projector(store) if project and isinstance(store, SqlStore) else None
         self._follower = Follower(store)
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._work, name="metrics", daemon=True)
@@ -62,6 +67,7 @@ class Exporter:
         self._pushed: Snapshot | None = None
         self._pushed_at = 0.0
         self._failures = 0
+        self._is_behind = False
         self._not_before = 0.0
 
     @property
@@ -125,6 +131,7 @@ class Exporter:
         self._turn()
 
     def _turn(self) -> None:
+        self._project()
         try:
             snapshot = self._follower.catch_up()
         except StairwaysError as error:
@@ -135,6 +142,19 @@ class Exporter:
             snapshot = self._follower.lost()
         if self._rules.gateway is not None and self._is_due(snapshot):
             self._push(snapshot)
+
+    def _project(self) -> None:
+        """Fill the read models; whoever may not, or cannot now, leaves them behind."""
+        if self._projector is None:
+            return
+        try:
+            self._projector.catch_up()
+        except StairwaysError as error:
+            if not self._is_behind:
+                _LOG.warning("the read models stay behind the log", why=str(error))
+            self._is_behind = True
+        else:
+            self._is_behind = False
 
     def _is_due(self, snapshot: Snapshot) -> bool:
         now = time.monotonic()

@@ -28,6 +28,7 @@ class ScheduleFigures:
 
     model: str = ""
     since: float | None = None  # when it became what it is
+    every: float | None = None  # seconds, of a schedule that says so
     dues: tuple[float, ...] = ()  # the last ones, oldest first
     fired: int = 0
     skipped: int = 0
@@ -40,12 +41,12 @@ class ScheduleFigures:
 
     @property
     def period(self) -> float | None:
-        """Return the longest time between two of the last due times; None before the second.
+        """Return the longest time between two of the last due times, or what it says of itself.
 
         The longest, because a schedule of trading days has gaps over weekends.
         """
         pairs = zip(self.dues, self.dues[1:], strict=False)
-        return max((later - earlier for earlier, later in pairs), default=None)
+        return max((later - earlier for earlier, later in pairs), default=self.every)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,8 +78,9 @@ def evolve(schedules: Schedules, event: e.Event, at: float) -> Schedules:
 def _after(schedule: ScheduleFigures, event: OfSchedule, at: float) -> ScheduleFigures:
     match event:
         case e.ScheduleDefined():
-            since = event.since.timestamp()
-            return replace(schedule, model=event.model, since=since, dues=())
+            since, every = event.since.timestamp(), float(event.definition.get("every", "0"))
+            told = replace(schedule, since=since, every=every or None, dues=())
+            return replace(told, model=event.model)
         case e.ScheduleFired():
             dues = (event.due,) if event.trigger == "time" else ()
             return replace(_due(schedule, *dues), model=event.model, fired=schedule.fired + 1)

@@ -337,3 +337,12 @@ def test_rubbish_is_refused_before_anything_is_done(
 
     assert (code, out) == (2, "")
     assert complaint in said
+
+
+def test_the_daemon_s_exporter_keeps_the_read_models_in_step(log: str) -> None:
+    store = open_store(log)
+    with Exporter(store, QUICK, context, now, project=True) as kept:
+        wait_for("the read models", lambda: kept.snapshot.projected == store.head().size > 0)
+        made_up.write(store, list(made_up.appends("r2")), "r2")
+        wait_for("the rest", lambda: kept.snapshot.projected == store.head().size)
+    store.close()

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from stairways.core import events as e
 from stairways.core.values import Digest, Micros, Position, StreamName, Version
+from stairways.daemon.schedule import Schedule
 from stairways.metrics import figures as f
 from stairways.metrics.families import families, log_families, schedule_families
 from stairways.metrics.follower import Follower, Snapshot
@@ -183,7 +184,11 @@ def schedule_events() -> list[e.Event]:
     return [
         e.DaemonStarted(holder="1@host", code_version="0.1.0", schedules=("nightly", "weekly")),
         e.ScheduleDefined(
-            schedule="nightly", since=DAY, trigger="daily", model="pair", definition={}
+            schedule="nightly",
+            since=DAY,
+            trigger="every 86400 s",
+            model="pair",
+            definition=Schedule(every=86_400, data="bars").definition(),
         ),
         fired(0),
         e.ScheduleFinished(schedule="nightly", due=DAY, run="n0", attempts=1),
@@ -271,6 +276,14 @@ def test_a_schedule_tells_its_longest_gap_its_failures_and_its_last_success() ->
     assert told["stairways_schedule_since_timestamp_seconds"][("nightly",)] == DAY.timestamp()
     assert ("nightly",) in told["stairways_schedule_last_success_timestamp_seconds"]
     assert told["stairways_schedule_fires_total"][("nightly", "fired")] == 3
+
+
+def test_a_schedule_that_was_never_due_twice_says_itself_how_often_it_is() -> None:
+    defined = schedule_events()[:3]
+
+    told = samples(Follower(with_more(trained.new_store(), *defined)).catch_up())
+
+    assert told["stairways_schedule_period_seconds"][("nightly",)] == 86_400
 
 
 def test_a_run_that_somebody_triggered_says_nothing_about_how_often_a_schedule_is_due() -> None:

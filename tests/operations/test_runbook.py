@@ -11,10 +11,14 @@ import pytest
 from click.testing import CliRunner
 
 from stairways import cli
+from stairways.core.values import StreamName
+from stairways.readmodels.projector import Projector
+from stairways.service.journal import encoded
 from stairways.service.seal import seal_log
 from stairways.store.opening import open_sql_store
 from stairways.store.seal import new_key
 from tests import trained
+from tests.metrics.test_figures import schedule_events
 from tests.operations.test_alerts import ALERTS
 
 FOLDER = Path(__file__).parents[2] / "docs" / "runbook"
@@ -28,6 +32,8 @@ NAMED = sorted(
 )
 """Commands that sentences name, with placeholders in them."""
 
+CLEAN_OR_FOUND = (0, 1)
+
 
 @pytest.fixture(scope="module")
 def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -35,6 +41,8 @@ def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("runbook")
     store = open_sql_store(f"sqlite:///{folder}/log.db")
     trained.train(store)
+    Projector(store).catch_up()
+    store.append(StreamName("operator"), None, encoded(schedule_events()), trained.context())
     seal_log(store, new_key("example.org/log"), trained.context())
     store.close()
     return folder / "log.db"
@@ -48,7 +56,7 @@ def test_a_command_of_the_runbook_runs_and_answers(command: str, log: Path, tmp_
     done = CliRunner().invoke(cli.main, ["--database-url", f"sqlite:///{copy}", *words])
 
     assert program == "stairways"
-    assert done.exit_code == 0, done.output
+    assert done.exit_code in CLEAN_OR_FOUND, done.output
     assert done.stdout
 
 

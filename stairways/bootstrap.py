@@ -120,6 +120,15 @@ class App:
         """Return what the settings of this program tell a new run to do."""
         return _plan(self.settings)
 
+    def fold_plan(self, fold: int) -> "Plan":
+        """Return what the settings of this program tell one fold of a walk-forward to do."""
+        return _plan(settings.for_fold(self.settings, fold))
+
+    def next_plan(self, recorded: Mapping[str, str], run: str, fold: int) -> "Plan":
+        """Return what the fold after a run in the log is told to do."""
+        restored = settings.restored(recorded, f"run {run}", self.settings.log)
+        return _plan(settings.for_fold(restored, fold))
+
     def recorded_plan(self, recorded: Mapping[str, str], run: str) -> "Plan":
         """Return what a run that is in the log was told to do."""
         return _plan(settings.restored(recorded, f"run {run}", self.settings.log))

@@ -47,6 +47,8 @@ SCHEMAS: dict[type, tuple[str, int]] = {
     events.EvaluationStarted: ("EvaluationStarted", 1),
     events.EvaluationStepTaken: ("EvaluationStepTaken", 1),
     events.EvaluationFinished: ("EvaluationFinished", 1),
+    events.FoldTestStarted: ("FoldTestStarted", 1),
+    events.FoldTestFinished: ("FoldTestFinished", 1),
     events.BaselinesMeasured: ("BaselinesMeasured", 1),
     events.SkillMeasured: ("SkillMeasured", 1),
     events.GateDecided: ("GateDecided", 1),

@@ -26,7 +26,7 @@ def renumbered(event: e.Event, resumes: list[Position]) -> e.Event:
         return Position(position - sum(resume < position for resume in resumes))
 
     match event:
-        case e.EvaluationFinished() | e.BaselinesMeasured():
+        case e.EvaluationFinished() | e.FoldTestFinished() | e.BaselinesMeasured():
             first, last = event.evidence
             return replace(event, evidence=(moved(first), moved(last)))
         case e.GateDecided() | e.CycleVerdict() | e.ModelRolledBack() | e.SkillMeasured():

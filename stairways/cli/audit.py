@@ -7,7 +7,9 @@ from stairways.cli.asking import asked
 from stairways.cli.audit_decisions import as_of, rollbacks, trail, why
 from stairways.cli.audit_events import events, show, steps
 from stairways.cli.audit_kin import diff, lineage
+from stairways.cli.audit_results import folds, seeds, skill
 from stairways.cli.columns import ALL_OF_CYCLES, ALL_OF_RUNS, CYCLES, GATES, RUNS
+from stairways.cli.gate_matrix import matrix
 from stairways.cli.printing import Form, form_options, print_rows
 from stairways.service import audit
 from stairways.service.runs import LATEST, find_run
@@ -49,10 +51,19 @@ def cycles(app: App, run: str, form: Form) -> None:
 @form_options
 @click.pass_obj
 def gates(app: App, run: str, cycle: int | None, form: Form) -> None:
-    """List what each gate of RUN measured, against which limit, and where the evidence is."""
+    """Show what each gate of RUN measured in each cycle, and the verdicts.
+
+    With --cycle, --json or --csv every decision has its reason and where the evidence is.
+    """
     with asked(app, "gates", run=run, cycle=cycle) as log:
-        print_rows(app.out, audit.gates(log, find_run(log, run), cycle), GATES, form)
+        name = find_run(log, run)
+        found = audit.gates(log, name, cycle)
+        if form == "table" and cycle is None:
+            print_rows(app.out, *matrix(found, audit.cycles(log, name)), form)
+        else:
+            print_rows(app.out, found, GATES, form)
 
 
-for _subcommand in (rollbacks, events, steps, show, why, trail, as_of, diff, lineage):
+_OTHERS = (rollbacks, events, steps, show, why, trail, as_of, diff, lineage, skill, seeds, folds)
+for _subcommand in _OTHERS:
     command.add_command(_subcommand)

@@ -71,6 +71,13 @@ ASSUMED = "splits"
     help="Name of the run [default: made up]; if the log has it, go on with it as it began.",
 )
 @click.option("--until-input-ends", is_flag=True, help="Stop at the next rollout after stdin ends.")
+@click.option(
+    "--walk-forward",
+    "folds",
+    type=click.IntRange(1),
+    metavar="K",
+    help="Train K runs on windows in time order, each tested on the bars after its own.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the run's summary as JSON.")
 @click.pass_obj
 def command(  # noqa: PLR0917 - click passes by name
@@ -83,6 +90,7 @@ def command(  # noqa: PLR0917 - click passes by name
     warm_start: str | None,
     run_name: str | None,
     until_input_ends: bool,  # noqa: FBT001 - as below
+    folds: int | None,
     as_json: bool,  # noqa: FBT001 - a flag of the command line
     *,
     declared: Declared,
@@ -98,6 +106,10 @@ def command(  # noqa: PLR0917 - click passes by name
         raise click.UsageError("Give --bars or --data, not both.")
     if warm_start and not (bars or data):
         raise click.UsageError("--warm-start begins a run: give --bars or --data as well.")
+    if folds and not (bars or data):
+        raise click.UsageError("--walk-forward begins runs: give --bars or --data as well.")
+    if folds:
+        app.flags.give("stairway.folds", str(folds), "--walk-forward")
     for name, value in (("run.model", model), ("run.seed", seed)):
         if value is not None:
             app.flags.give(name, value, f"--{name.partition('.')[2]}")
@@ -117,13 +129,44 @@ def command(  # noqa: PLR0917 - click passes by name
     else:
         job, store = _unfinished_job(app)
     try:
-        summary = train(app, job, until_input_ends=until_input_ends)
-        from stairways.service.weighing import conclusion  # noqa: PLC0415 - help must start in a blink
-
-        found = conclusion(store, job.run)
+        _train_all(app, store, job, as_json=as_json, until_input_ends=until_input_ends)
     finally:
         store.close()
-    print_summary(app, job.run, summary, found, as_json=as_json)
+
+
+def _train_all(
+    app: "App", store: "EventStore", job: "Job", *, as_json: bool, until_input_ends: bool
+) -> None:
+    """Train a job and, in walk-forward, the folds after it, and print what they came to."""
+    from stairways.cli.folds import print_walk  # noqa: PLC0415 - help must start in a blink
+    from stairways.service.walk_forward import place_of, walk_of  # noqa: PLC0415 - as above
+    from stairways.service.weighing import conclusion  # noqa: PLC0415 - as above
+
+    following: Job | None = job
+    while following is not None:
+        job = following
+        summary = train(app, job, until_input_ends=until_input_ends)
+        walking = place_of(store, job.run) is not None
+        if not (walking and as_json):
+            print_summary(app, job.run, summary, conclusion(store, job.run), as_json=as_json)
+        following = _next_fold(app, store, job.run)
+    if walking:
+        print_walk(app, walk_of(store, job.run), "json" if as_json else "table")
+
+
+def _next_fold(app: "App", store: "EventStore", run: str) -> "Job | None":
+    """Return the run of the fold that comes after ``run``, which has ended; None if none does."""
+    from stairways.service.data import load_registered  # noqa: PLC0415 - help must start in a blink
+    from stairways.service.training import start_of  # noqa: PLC0415 - as above
+    from stairways.service.walk_forward import fold_to_come  # noqa: PLC0415 - as above
+
+    place = fold_to_come(store, run)
+    if place is None:
+        return None
+    start = start_of(store, run)
+    plan = app.next_plan(start.settings, run, place.fold + 1)
+    job = _job(app, store, place.next_run, plan, load_registered(store, start.data))
+    return replace(job, warm_start=start.warm_start)
 
 
 def _refuse_unheard(app: "App", bars: Sequence[str], data: str | None) -> None:
@@ -287,6 +330,8 @@ def _matching_job(
     """Return a new run of that name, or the unfinished one on these bars with these settings."""
     from stairways.service.training import start_of, unfinished_run  # noqa: PLC0415 - as above
 
+    if app.settings.stairway.folds and not app.settings.stairway.fold:
+        return _matching_fold(app, store, bars, warm_start, name)
     plan, run = app.plan(), unfinished_run(store)
     if run is not None and name is None:
         start = start_of(store, run)
@@ -295,6 +340,34 @@ def _matching_job(
             return _job(app, store, run, plan, bars)
         _LOG.warning("another run is unfinished; `stairways train` goes on with it", run=run)
     return replace(_job(app, store, name or app.new_id(), plan, bars), warm_start=warm_start)
+
+
+def _matching_fold(
+    app: "App",
+    store: "EventStore",
+    bars: "Bars",
+    warm_start: "Digest | None",
+    name: str | None,
+) -> "Job":
+    """Return the fold that is next in the newest walk-forward like this one, or the first."""
+    from stairways.service.runs import run_names  # noqa: PLC0415 - help must start in a blink
+    from stairways.service.training import start_of, unfinished_run  # noqa: PLC0415 - as above
+    from stairways.service.walk_forward import fold_run, place_of  # noqa: PLC0415 - as above
+
+    unfinished = unfinished_run(store)
+    run = unfinished or next(reversed(run_names(store)), None)
+    place = None if run is None else place_of(store, run)
+    if run is not None and place is not None:
+        start, plan = start_of(store, run), app.fold_plan(place.fold)
+        same = (bars.digest, plan.settings_digest, warm_start)
+        if (start.data, start.settings_digest, start.warm_start) == same:
+            going = _job(app, store, run, plan, bars) if unfinished else _next_fold(app, store, run)
+            if going is not None:
+                return going
+    if unfinished:
+        _LOG.warning("another run is unfinished; `stairways train` goes on with it", run=unfinished)
+    first = _job(app, store, fold_run(name or app.new_id(), 1), app.fold_plan(1), bars)
+    return replace(first, warm_start=warm_start)
 
 
 def _job(app: "App", store: "EventStore", run: str, plan: "Plan", bars: "Bars") -> "Job":
@@ -311,14 +384,34 @@ def _job(app: "App", store: "EventStore", run: str, plan: "Plan", bars: "Bars") 
     )
 
 
+def _fold_to_come(app: "App") -> "tuple[Job, EventStore] | None":
+    """Return the next fold of a walk-forward that stopped between two of its runs."""
+    from stairways.service.runs import run_names  # noqa: PLC0415 - help must start in a blink
+    from stairways.service.training import start_of  # noqa: PLC0415 - as above
+    from stairways.service.walk_forward import fold_to_come  # noqa: PLC0415 - as above
+
+    store = app.open_log(make=False)
+    newest = next(reversed(run_names(store)), None)
+    if newest is not None and fold_to_come(store, newest) is not None:
+        enter_recorded(start_of(store, newest).settings)
+        job = _next_fold(app, store, newest)
+        if job is not None:
+            return job, store
+    store.close()
+    return None
+
+
 def _unfinished_job(app: "App") -> tuple["Job", "EventStore"]:
     from stairways.service.training import unfinished_run  # noqa: PLC0415 - as above
 
     with app.log() as store:
         run = unfinished_run(store)
-    if run is None:
+    if run is not None:
+        return _recorded_job(app, run)
+    following = _fold_to_come(app)
+    if following is None:
         raise click.UsageError("No run is unfinished; give --bars FILE for each symbol.")
-    return _recorded_job(app, run)
+    return following
 
 
 def _is_begun(app: "App", run: str) -> bool:

@@ -66,7 +66,7 @@ def pnl_point(run: RunSummary, event: e.Event) -> PnlPoint | None:
     match event:
         case e.BalanceAsserted() if not _validating(run):
             return _pnl("training", run, event, run.steps, event.lane)
-        case e.EvaluationStepTaken():
+        case e.EvaluationStepTaken() if _validating(run):
             return _pnl("validation", run, event, event.step, 0)
         case _:  # no other event states a balance
             return None
@@ -77,7 +77,7 @@ def trace_point(run: RunSummary, event: e.Event) -> TracePoint | None:
     match event:
         case e.ControllerUpdated() if event.step % TRACE_EVERY == 0:
             return _trace("training", run, event, event.target, event.bonus)
-        case e.EvaluationStepTaken():
+        case e.EvaluationStepTaken() if _validating(run):
             return _trace("validation", run, event, _current(run)[2], None)
         case _:  # no other event knows the controller
             return None

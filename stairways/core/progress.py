@@ -17,6 +17,9 @@ class Served:
     parameters: Digest
     state: Digest
     profit: float
+    cycle: int
+    base_margin: float
+    margin_spread: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,8 +111,19 @@ def _started(progress: Progress, event: e.CycleStarted) -> Progress:
 
 def _ordered(progress: Progress, event: e.ModelRolledBack) -> Progress:
     """Return the progress after a run followed an operator's order."""
-    served = Served(parameters=event.parameters, state=event.state, profit=event.profit)
+    served = _served(event)
     return replace(progress, served=served, order=event.evidence[0])
+
+
+def _served(event: e.ModelPromoted | e.ModelRolledBack) -> Served:
+    return Served(
+        parameters=event.parameters,
+        state=event.state,
+        profit=event.profit,
+        cycle=event.cycle,
+        base_margin=event.base_margin,
+        margin_spread=event.margin_spread,
+    )
 
 
 def _given_up(progress: Progress) -> Progress:
@@ -117,5 +131,5 @@ def _given_up(progress: Progress) -> Progress:
 
 
 def _promoted(progress: Progress, event: e.ModelPromoted) -> Progress:
-    served = Served(parameters=event.parameters, state=event.state, profit=event.profit)
+    served = _served(event)
     return replace(progress, served=served, promoted=progress.promoted + 1)

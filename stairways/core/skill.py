@@ -271,3 +271,41 @@ def weighed_again(
     figures = {name: getattr(measured, name) for name in _AGAINST}
     said = "; ".join(complaints(figures, measured.beaten, deflated, tried, rules))
     return deflated, f"{NO_EVIDENCE}: {said}" if said else _praise(tried, deflated)
+
+
+def pooled(results: Sequence[SkillMeasured], rules: SkillRules) -> str:
+    """Return whether results on windows that do not overlap show skill together.
+
+    Figures are means weighted by the number of bars; the half-widths of intervals add like
+    standard deviations of independent figures. Of trials the largest number counts.
+    """
+    if not results:
+        return f"{NO_EVIDENCE}: no served model was tested"
+    weights = [one.returns for one in results]
+    figures = {name: _pooled([getattr(one, name) for one in results], weights) for name in _AGAINST}
+    tried = max(one.trials for one in results)
+
+    def mean(name: str) -> float:
+        return _mean([getattr(one, name) for one in results], weights)
+
+    ratio = _mean([one.sharpe[1] / math.sqrt(one.a_year) for one in results], weights)
+    found = Moments(sum(weights), ratio, 1.0, mean("skewness"), mean("kurtosis"))
+    deflated = deflated_sharpe(found, tried, trial_spread([], sum(weights)))
+    said = "; ".join(complaints(figures, mean("beaten"), deflated, tried, rules))
+    return f"{NO_EVIDENCE}: {said}" if said else _praise(tried, deflated)
+
+
+def _pooled(triples: Sequence[Triple], weights: Sequence[int]) -> Triple:
+    value = _mean([middle for _, middle, _ in triples], weights)
+    below = _combined([middle - low for low, middle, _ in triples], weights)
+    above = _combined([high - middle for _, middle, high in triples], weights)
+    return value - below, value, value + above
+
+
+def _mean(values: Sequence[float], weights: Sequence[int]) -> float:
+    return math.fsum(v * w for v, w in zip(values, weights, strict=True)) / sum(weights)
+
+
+def _combined(widths: Sequence[float], weights: Sequence[int]) -> float:
+    squares = math.fsum((v * w) ** 2 for v, w in zip(widths, weights, strict=True))
+    return math.sqrt(squares) / sum(weights)

@@ -1,6 +1,6 @@
 """The stairway: cycles, their targets and learning rates, and the windows of bars they use."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 
 LOWEST_TARGET = 0.40
@@ -13,7 +13,8 @@ class Programme:
 
     ``targets`` and ``learning_rates`` have one entry a cycle. The windows in time order are
     train | calibrate | validate with ``embargo`` bars left out between them; they end at the
-    given dates, or at the given shares of all tradable bars where no date is set.
+    given dates, or at the given shares of all tradable bars where no date is set. With
+    ``folds`` the bars are cut for walk-forward first: see ``fold_windows``.
     """
 
     targets: tuple[float, ...] = (0.75, 0.75, 0.70, 0.70, 0.67, 0.67, 0.65, 0.65)
@@ -27,6 +28,8 @@ class Programme:
     train_share: float = 0.65
     calibrate_share: float = 0.10
     embargo: int = 20
+    folds: int = 0  # windows in time order of walk-forward, one run each; 0 for a single run
+    fold: int = 0  # which of them a run is for, from 1; 0 for all, one after the other
 
     def __post_init__(self) -> None:
         if not self.targets or len(self.targets) != len(self.learning_rates):
@@ -44,6 +47,12 @@ class Programme:
             )
         if self.train_share + self.calibrate_share >= 1:
             raise ValueError("train_share + calibrate_share leave nothing to validate on")
+        if not 0 <= self.fold <= self.folds:
+            raise ValueError(
+                f"fold {self.fold} of {self.folds} folds is not from 1 to their number"
+            )
+        if self.folds and self.train_until:
+            raise ValueError("train_until cuts a single run; walk-forward cuts by shares")
         for day in (self.train_until, self.calibrate_until):
             _check_date(day)
         if bool(self.train_until) != bool(self.calibrate_until):
@@ -77,10 +86,12 @@ class Windows:
     train: tuple[int, int]
     calibrate: tuple[int, int]
     validate: tuple[int, int]
+    test: tuple[int, int] | None = None  # kept back from everything; walk-forward only
 
     def by_name(self) -> dict[str, tuple[int, int]]:
         """Return the windows as they are recorded."""
-        return {"train": self.train, "calibrate": self.calibrate, "validate": self.validate}
+        seen = {"train": self.train, "calibrate": self.calibrate, "validate": self.validate}
+        return seen if self.test is None else {**seen, "test": self.test}
 
 
 def clamp_target(target: float) -> float:
@@ -94,6 +105,24 @@ def cut_windows(first: int, rows: int, programme: Programme) -> Windows:
     train_end = first + int(usable * programme.train_share)
     calibrate_end = train_end + int(usable * programme.calibrate_share)
     return between(first, train_end, calibrate_end, rows, programme.embargo)
+
+
+def fold_windows(first: int, rows: int, programme: Programme) -> Windows:
+    """Cut the tradable rows ``[first, rows)`` for one fold of a walk-forward.
+
+    They make ``folds + 1`` blocks. Fold k trains, calibrates and validates on everything before
+    block k + 1, cut by share, and is tested on that block: test windows follow on each other,
+    never overlap, and lie behind everything their run has seen.
+
+    Purged: a decision pays off on the next bar, and no window decides on its last one, so no
+    outcome reaches into the next window; what features look back on lies in the past. Embargo:
+    every later window, the test too, gives up its first ``embargo`` bars.
+    """
+    size = (rows - first) // (programme.folds + 1)
+    end = rows - (programme.folds - programme.fold) * size
+    start = end - size
+    seen = cut_windows(first, start, programme)
+    return replace(seen, test=(min(start + programme.embargo, end), end))
 
 
 def between(first: int, train_end: int, calibrate_end: int, rows: int, embargo: int) -> Windows:

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from stairways.core.events import EvaluationFinished
+from stairways.core.values import Position
 from stairways.env.lanes import Lanes
 from stairways.env.tape import tape_of
 from stairways.market.bars import Bars
@@ -51,6 +51,6 @@ def _differing_steps(here: Lanes, there: Lanes) -> int:
     return int((steps | orders.any(axis=-1)).sum()) + abs(here.taken - there.taken)
 
 
-def replay_findings(climber: Climber, result: EvaluationFinished) -> int:
-    """Return the findings of a ledger replay of the candidate's evaluation."""
-    return evaluation_findings(climber.journal.store, climber.run, *result.evidence)
+def replay_findings(climber: Climber, steps: tuple[Position, Position]) -> int:
+    """Return the findings of a ledger replay of an evaluation, from its first and last step."""
+    return evaluation_findings(climber.journal.store, climber.run, *steps)

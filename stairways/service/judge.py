@@ -7,9 +7,11 @@ from stairways.core import events as e
 from stairways.core.gate import Gate, Measured, Verdict, decide, verdict
 from stairways.core.stairway import Cycle
 from stairways.core.values import Position
+from stairways.env.lanes import Lanes
+from stairways.service.chance import OF_TEST
 from stairways.service.climb import Climber
 from stairways.service.evidence import look_ahead_findings, replay_findings
-from stairways.service.skill import Judged, Weighed, measure_skill
+from stairways.service.skill import NO_ATTEMPT, TEST, VALIDATE, Judged, Weighed, measure_skill
 from stairways.training.calibration import Calibration
 from stairways.training.evaluator import Course, act, calibrate, score
 from stairways.training.recorder import evaluation_events
@@ -23,8 +25,7 @@ def judge(climber: Climber, cycle: Cycle, attempt: int) -> None:
         climber.bars, climber.tape, climber.plan.trading, climber.plan.control, cycle.target
     )
     calibration = calibrate(climber.learner.policy, course, climber.windows.calibrate)
-    judged = _evaluate(climber, course, cycle, attempt, calibration)
-    result = judged.result
+    judged, result = _evaluate(climber, course, cycle, attempt, calibration)
     weighed = measure_skill(climber, course, judged)
     gates = decide(_measure(climber, course, weighed, calibration), climber.plan.limits)
     positions = _record_gates(climber, cycle, attempt, gates, weighed)
@@ -69,7 +70,7 @@ def promote(
 
 def _evaluate(
     climber: Climber, course: Course, cycle: Cycle, attempt: int, calibration: Calibration
-) -> Judged:
+) -> tuple[Judged, e.EvaluationFinished]:
     """Run the candidate through the validation window and record every step of it."""
     first, last = climber.windows.validate
     started = climber.note(
@@ -86,27 +87,71 @@ def _evaluate(
             authority=climber.plan.control.authority,
         ),
     )
-    lanes, _ = act(climber.learner.policy, course, climber.windows.validate, calibration)
-    scores = score(lanes, course)
+    lanes, evidence = _run_through(climber, course, climber.windows.validate, calibration)
+    scores = asdict(score(lanes, course))
+    result = e.EvaluationFinished(cycle=cycle.number, attempt=attempt, **scores, evidence=evidence)
+    judged = Judged(
+        lanes=lanes,
+        result=result,
+        attempt=attempt,
+        started=started.last,
+        finished=climber.note(climber.run_stream, result).last,
+        window=climber.windows.validate,
+        name=VALIDATE,
+        draws=cycle.number,
+    )
+    return judged, result
+
+
+def test_served(climber: Climber) -> None:
+    """Let the served model act once on the bars kept back for it; nothing is decided by that.
+
+    Only in walk-forward is there such a window; a run that serves no model is not tested.
+    """
+    window, served = climber.windows.test, climber.progress.served
+    if window is None or served is None:
+        return
+    cycle, control = climber.plan.programme.cycles[served.cycle - 1], climber.plan.control
+    course = Course(climber.bars, climber.tape, climber.plan.trading, control, cycle.target)
+    calibration = Calibration(served.base_margin, served.margin_spread)
+    started = climber.note(
+        climber.run_stream,
+        e.FoldTestStarted(
+            cycle=served.cycle,
+            parameters=parameter_digest(climber.learner),
+            first_bar=window[0],
+            last_bar=window[1] - 1,
+            target=cycle.target,
+            base_margin=calibration.base,
+            margin_spread=calibration.spread,
+            authority=control.authority,
+        ),
+    )
+    lanes, evidence = _run_through(climber, course, window, calibration)
+    scores = asdict(score(lanes, course))
+    result = e.FoldTestFinished(cycle=served.cycle, **scores, evidence=evidence)
+    judged = Judged(
+        lanes=lanes,
+        result=result,
+        attempt=NO_ATTEMPT,
+        started=started.last,
+        finished=climber.note(climber.run_stream, result).last,
+        window=window,
+        name=TEST,
+        draws=OF_TEST,
+    )
+    measure_skill(climber, course, judged)
+
+
+def _run_through(
+    climber: Climber, course: Course, window: tuple[int, int], calibration: Calibration
+) -> tuple[Lanes, tuple[Position, Position]]:
+    """Let the model act on a window and record every step; return the lane and their place."""
+    lanes, _ = act(climber.learner.policy, course, window, calibration)
     steps = climber.journal.write_encoded(
         climber.run_stream, evaluation_events(lanes, climber.clock)
     )
-    result = e.EvaluationFinished(
-        cycle=cycle.number,
-        attempt=attempt,
-        **asdict(scores),
-        evidence=(steps.first, steps.last),
-    )
-    finished = climber.note(climber.run_stream, result)
-    return Judged(
-        lanes=lanes,
-        result=result,
-        started=started.last,
-        finished=finished.last,
-        window=climber.windows.validate,
-        name="validate",
-        draws=cycle.number,
-    )
+    return lanes, (steps.first, steps.last)
 
 
 def _measure(
@@ -124,7 +169,7 @@ def _measure(
         drawdown=result.drawdown,
         divergence=progress.divergence,
         has_reference=progress.anchor is not None,
-        replay_findings=replay_findings(climber, result),
+        replay_findings=replay_findings(climber, result.evidence),
         look_ahead_findings=look_ahead_findings(climber, course, calibration),
         sharpe=result.sharpe,
         win_rate=result.win_rate,

@@ -10,7 +10,7 @@ from stairways.core.controller import ControllerRules
 from stairways.core.gate import GateLimits
 from stairways.core.ledger import TradingRules
 from stairways.core.skill import SkillRules
-from stairways.core.stairway import Programme, Windows, between, cut_windows
+from stairways.core.stairway import Programme, Windows, between, cut_windows, fold_windows
 from stairways.core.values import Digest
 from stairways.errors import BarsRefusedError, SettingsError
 from stairways.market.bars import Bars
@@ -65,16 +65,20 @@ def windows_of(bars: Bars, first: int, programme: Programme) -> Windows:
 
     Raises ``BarsRefusedError`` when a window is too short to be used.
     """
-    if programme.train_until:
+    if programme.fold:
+        windows = fold_windows(first, len(bars), programme)
+    elif programme.train_until:
         ends = (_row(bars, programme.train_until), _row(bars, programme.calibrate_until))
         windows = between(first, *ends, len(bars), programme.embargo)
     else:
         windows = cut_windows(first, len(bars), programme)
     for name, (start, stop) in windows.by_name().items():
         if stop - start < SHORTEST_WINDOW:
+            fold = f" of fold {programme.fold} of {programme.folds}" if programme.fold else ""
+            remedy = " or fewer folds" if fold else ""
             raise BarsRefusedError(
-                f"The {name} window has {max(stop - start, 0)} bars of {len(bars)} "
-                f"({first} are warm-up); it needs {SHORTEST_WINDOW}. Use more bars."
+                f"The {name} window{fold} has {max(stop - start, 0)} bars of {len(bars)} "
+                f"({first} are warm-up); it needs {SHORTEST_WINDOW}. Use more bars{remedy}."
             )
     return windows
 

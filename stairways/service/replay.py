@@ -36,7 +36,8 @@ from stairways.store.contract import START, Context, Encoded, EventStore, Record
 
 LEDGER = "ledger"
 OPERATOR = StreamName("operator")
-OPENERS = ("CycleStarted", "EvaluationStarted")
+OPENERS = ("CycleStarted", "EvaluationStarted", "FoldTestStarted")
+RESULTS = {"EvaluationStarted": "EvaluationFinished", "FoldTestStarted": "FoldTestFinished"}
 BULK = ("StepTaken", "ControllerUpdated", "BalanceAsserted", "EvaluationStepTaken")
 LIBRARIES = ("numpy", "orjson", "SQLAlchemy")
 PROGRESS_STEP = 1_000
@@ -237,8 +238,9 @@ def _sections(records: Iterator[Record], tally: _Tally, watcher: Watcher) -> Ite
 
 def _unfinished(section: Section) -> list[Finding]:
     """Return that an evaluation has no result, which no finished run leaves behind."""
-    opener, due = section.opener, "EvaluationFinished"
-    if opener.type != "EvaluationStarted" or any(one.type == due for one in section.others):
+    opener = section.opener
+    due = RESULTS.get(opener.type)
+    if due is None or any(one.type == due for one in section.others):
         return []
     return [
         Finding(

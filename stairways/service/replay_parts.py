@@ -66,18 +66,19 @@ def check_section(section: Section, setup: Setup, threshold: Threshold, steps: i
     faults: list[Finding] = []
     opened = read_event(section.opener, faults)
     events = [(record, read_event(record, faults)) for record in section.others]
-    evaluating = section.opener.type == "EvaluationStarted"
+    evaluating = section.opener.type != "CycleStarted"
+    started = opened if isinstance(opened, e.EvaluationStarted | e.FoldTestStarted) else None
     if evaluating:
-        started = opened if isinstance(opened, e.EvaluationStarted) else None
-        part = setup.evaluation(started, section.opener.position)
+        tested = section.opener.type == "FoldTestStarted"
+        part = setup.evaluation(started, section.opener.position, tested=tested)
     else:
         begun = opened if isinstance(opened, e.CycleStarted) else None
         part = setup.attempt(begun, section.opener.position, steps + 1)
     checked = _check_steps(section, part, setup, threshold, faults)
     last_step = steps if evaluating else checked.last_step
     _compare_controller(section, part, checked, setup, faults)
-    target = opened.target if isinstance(opened, e.EvaluationStarted) else None
-    skill = None if target is None else SkillClaims(setup, part, checked, events)
+    target = None if started is None else started.target
+    skill = None if started is None else SkillClaims(setup, part, checked, started, events)
     claimed = _Claimed(part, setup.rules, checked, target, last_step, skill)
     for record, event in [(section.opener, opened), *events]:
         for name, due in claimed.by(event).items():
@@ -219,12 +220,14 @@ class _Claimed:
         steps = self.checked.believed
         lost = not steps.readable.all()
         match event:
-            case e.EvaluationStarted():
+            case e.EvaluationStarted() | e.FoldTestStarted():
                 return {"first_bar": self.part.window[0], "last_bar": self.part.window[1] - 1}
             case e.CycleFinished() if len(steps):
                 rate = event.hold_rate if lost else held_steps(steps) / len(steps)
                 return {"steps": len(steps), "hold_rate": rate}
-            case e.EvaluationFinished() if len(steps) and self.target is not None:
+            case e.EvaluationFinished() | e.FoldTestFinished() if (
+                len(steps) and self.target is not None
+            ):
                 evidence = (int(steps.at[0]), int(steps.at[-1]))
                 claims = evaluation_claims(steps, self.rules, self.target)
                 known = OF_LOST_STEPS if lost else claims.keys()

@@ -59,12 +59,20 @@ class Setup:
             hard_stop=self.rules.hard_stop,
         )
 
-    def evaluation(self, started: e.EvaluationStarted | None, position: Position) -> Part:
-        """Return an evaluation as a part of the books."""
-        first, last = self.start.windows["validate"]
-        cycle, attempt = (started.cycle, started.attempt) if started else (0, 0)
+    def evaluation(
+        self,
+        started: e.EvaluationStarted | e.FoldTestStarted | None,
+        position: Position,
+        *,
+        tested: bool,
+    ) -> Part:
+        """Return an evaluation, or with ``tested`` the test of a fold, as a part of the books."""
+        first, last = self.start.windows["test" if tested else "validate"]
+        cycle = started.cycle if started else 0
+        attempt = started.attempt if isinstance(started, e.EvaluationStarted) else 0
+        whole = f"test of cycle {cycle}" if tested else f"cycle {cycle} attempt {attempt}"
         return Part(
-            name=f"evaluation of cycle {cycle} attempt {attempt}",
+            name=whole if tested else f"evaluation of {whole}",
             cycle=cycle,
             attempt=attempt,
             position=position,
@@ -146,6 +154,7 @@ def _read(hint: typing.Any, text: str) -> typing.Any:  # noqa: ANN401 - as the a
 def _usable(windows: Mapping[str, tuple[int, int]], rows: int) -> bool:
     """Tell whether there are windows to train and validate on within the bars."""
     wanted = [windows.get("train", (0, 0)), windows.get("validate", (0, 0))]
+    wanted += [windows[name] for name in ("test",) if name in windows]
     return all(0 <= first < last - 1 < rows for first, last in wanted)
 
 

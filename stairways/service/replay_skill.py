@@ -6,6 +6,7 @@ from functools import cached_property
 
 import numpy as np
 
+from stairways.core import events as e
 from stairways.core.baselines import (
     ALWAYS_HOLD,
     BUY_AND_HOLD,
@@ -40,6 +41,7 @@ class SkillClaims:
     setup: Setup
     part: Part
     checked: Checked
+    started: e.EvaluationStarted | e.FoldTestStarted
     events: Sequence[tuple[Record, Event | None]]
 
     @cached_property
@@ -62,6 +64,7 @@ class SkillClaims:
         return {
             "cycle": self.part.cycle,
             "attempt": self.part.attempt,
+            "window": "test" if self._tested else "validate",
             "buy_and_hold": float(profits[BUY_AND_HOLD]),
             "always_hold": float(profits[ALWAYS_HOLD]),
             "random": tuple(sorted(profits[RANDOM:].tolist())),
@@ -80,6 +83,7 @@ class SkillClaims:
         return {
             "cycle": self.part.cycle,
             "attempt": self.part.attempt,
+            "window": "test" if self._tested else "validate",
             "data": self.setup.start.data,
             "first_bar": bars[0],
             "last_bar": bars[1],
@@ -90,7 +94,8 @@ class SkillClaims:
     @property
     def _evidence(self) -> dict[str, object]:
         """Return what the weighing rests on, unless it is missing, which is named elsewhere."""
-        places = self._at("EvaluationFinished"), self._at("BaselinesMeasured")
+        result = "FoldTestFinished" if self._tested else "EvaluationFinished"
+        places = self._at(result), self._at("BaselinesMeasured")
         return {"evidence": places} if all(places) else {}
 
     @cached_property
@@ -103,7 +108,7 @@ class SkillClaims:
             Passed(equity=self._equity, rates=self._rates, a_year=bars_a_year(count, seconds)),
             self._baselines.until(count),
             trials_among(known, bars, self.part.position),
-            chance.of_blocks(self.setup.start.seed, self.part.cycle, count, self._rules),
+            chance.of_blocks(self.setup.start.seed, self._draws, count, self._rules),
             self._rules,
         )
 
@@ -113,10 +118,20 @@ class SkillClaims:
         steps, rules = self.checked.believed, self.setup.rules
         first, count = self.part.window[0], self.part.episode_length
         rate = held_steps(steps) / len(steps)
-        draws = chance.of_policies(self.setup.start.seed, self.part.cycle, count, self._rules)
+        draws = chance.of_policies(self.setup.start.seed, self._draws, count, self._rules)
         symbols = len(self.setup.market.symbols)
         actions = paths(symbols, rules.max_lots, rate, draws)
         return fold(actions, first, self.setup.market, rules)
+
+    @property
+    def _tested(self) -> bool:
+        """Whether this is the test of a fold, and not the validation of a candidate."""
+        return isinstance(self.started, e.FoldTestStarted)
+
+    @property
+    def _draws(self) -> int:
+        """Return the cycle that chance was drawn for."""
+        return chance.OF_TEST if self._tested else self.part.cycle
 
     @property
     def _rules(self) -> SkillRules:

@@ -22,7 +22,7 @@ from stairways.market.bars import Bars, Float64
 from stairways.market.gaps import refuse_unadjusted
 from stairways.service.climb import Brake, Climber, Watcher, go_on, make_lanes
 from stairways.service.journal import ASIDE, LANDMARKS, ContextSource, Journal, decoded
-from stairways.service.judge import judge, reject_diverged
+from stairways.service.judge import judge, reject_diverged, test_served
 from stairways.service.leases import alone, fenced, model_lease
 from stairways.service.orders import follow_order
 from stairways.service.plan import Plan, windows_of
@@ -64,7 +64,10 @@ class Job:
 def check_job(bars: Bars, plan: Plan) -> None:
     """Raise what would make a run impossible, before anything is written."""
     refuse_unadjusted(bars)
-    windows_of(bars, features(bars).warm_up, plan.programme)
+    programme, first = plan.programme, features(bars).warm_up
+    every = range(1, programme.folds + 1) if programme.folds and not programme.fold else ()
+    for fold in every or (programme.fold,):
+        windows_of(bars, first, replace(programme, fold=fold))
 
 
 def run_stairway(job: Job) -> e.RunFinished:
@@ -107,6 +110,7 @@ def climb_all(climber: Climber) -> e.RunFinished:
                 follow_order(climber)
             _climb_cycle(climber, cycle)
     follow_order(climber)
+    test_served(climber)
     served = climber.progress.served
     finished = e.RunFinished(
         cycles=climber.progress.decided,

@@ -15,6 +15,12 @@ from stairways.service.climb import Climber
 from stairways.service.trials import known_trials
 from stairways.training.evaluator import Course
 
+VALIDATE, TEST = "validate", "test"
+"""Names of the windows whose results are weighed."""
+
+NO_ATTEMPT = 0
+"""Stands for the attempt where a served model is tested."""
+
 CHUNK = 256
 """Steps of all baselines whose facts are kept at a time."""
 
@@ -24,7 +30,8 @@ class Judged:
     """One evaluation that has just ended: its lane, its result, and where the log has them."""
 
     lanes: Lanes
-    result: e.EvaluationFinished
+    result: e.EvaluationFinished | e.FoldTestFinished
+    attempt: int
     started: Position
     finished: Position
     window: tuple[int, int]
@@ -57,7 +64,7 @@ AGAINST_CHANCE = ("deflated_sharpe", "random_beaten", "skill")
 def measure_skill(climber: Climber, course: Course, judged: Judged) -> Weighed:
     """Play the baselines on the candidate's window, weigh its result, and record both."""
     played = _play(climber, course, judged)
-    measured = baselines_event(played, judged.result, judged.name)
+    measured = _baselines_event(played, judged)
     place = climber.note(climber.run_stream, measured).last
     first, last = judged.window[0], judged.window[1] - 1
     store, data = climber.journal.store, climber.bars.digest
@@ -65,7 +72,7 @@ def measure_skill(climber: Climber, course: Course, judged: Judged) -> Weighed:
     rules, count = climber.plan.statistics, judged.lanes.taken
     weighed = e.SkillMeasured(
         cycle=judged.result.cycle,
-        attempt=judged.result.attempt,
+        attempt=judged.attempt,
         window=judged.name,
         data=data,
         first_bar=first,
@@ -90,19 +97,17 @@ def measure_skill(climber: Climber, course: Course, judged: Judged) -> Weighed:
     )
 
 
-def baselines_event(
-    played: Baselines, result: e.EvaluationFinished, window: str
-) -> e.BaselinesMeasured:
+def _baselines_event(played: Baselines, judged: Judged) -> e.BaselinesMeasured:
     """Return the event about what simple strategies earned on a candidate's bars."""
     profits = played.profits
     return e.BaselinesMeasured(
-        cycle=result.cycle,
-        attempt=result.attempt,
-        window=window,
+        cycle=judged.result.cycle,
+        attempt=judged.attempt,
+        window=judged.name,
         buy_and_hold=float(profits[BUY_AND_HOLD]),
         always_hold=float(profits[ALWAYS_HOLD]),
         random=tuple(sorted(profits[RANDOM:].tolist())),
-        evidence=result.evidence,
+        evidence=judged.result.evidence,
     )
 
 

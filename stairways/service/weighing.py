@@ -1,7 +1,7 @@
 """What a run's results are worth, as the log tells it now; no model is needed for that."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from stairways.core import events as e
@@ -16,7 +16,7 @@ from stairways.service.trials import known_trials
 from stairways.store.contract import EventStore
 
 Row = dict[str, Any]
-VALIDATE = "validate"
+VALIDATE, TEST = "validate", "test"
 NOTHING_SERVED = f"{NO_EVIDENCE}: no model of this run was promoted"
 NOT_WEIGHED = f"{NO_EVIDENCE}: this run is from before results were weighed"
 
@@ -130,9 +130,27 @@ def _row(run: str, result: Result) -> Row:
         "trials_now": result.trials_now,
         "deflated_now": result.deflated_now,
         "reason_now": result.reason_now,
+        "skill_now": not result.reason_now.startswith(NO_EVIDENCE),
     }
     return row
 
 
 INTERVALS = ("sharpe", "profit", "over_buy_and_hold", "over_always_hold", "over_random")
 """Fields of ``SkillMeasured`` that are a figure between two bounds."""
+
+ALL_OF_SKILL = (
+    "run",
+    "position",
+    *(
+        column
+        for field in fields(e.SkillMeasured)
+        for column in (
+            (f"{field.name}_low", field.name, f"{field.name}_high")
+            if field.name in INTERVALS
+            else (field.name,)
+        )
+    ),
+    *("buy_and_hold", "always_hold", "random"),
+    *("trials_now", "deflated_now", "skill_now", "reason_now"),
+)
+"""Every column of ``skill_rows``."""

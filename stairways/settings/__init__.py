@@ -198,6 +198,19 @@ def restored(recorded: Mapping[str, str], origin: str, log: LogSettings) -> Sett
     return dataclasses.replace(settings, log=log)
 
 
+def for_fold(settings: Settings, fold: int) -> Settings:
+    """Return the settings of one fold of a walk-forward, whose model has a name of its own."""
+    model = re.sub(r"-fold-\d+$", "", settings.run.model)
+    try:
+        return dataclasses.replace(
+            settings,
+            stairway=dataclasses.replace(settings.stairway, fold=fold),
+            run=dataclasses.replace(settings.run, model=f"{model}-fold-{fold}"),
+        )
+    except ValueError as error:
+        raise SettingsError(f"Fold {fold} of the walk-forward cannot be run: {error}.") from error
+
+
 def names() -> Sequence[str]:
     """Return the dotted name of every setting."""
     return [

@@ -28,6 +28,8 @@ from stairways.core.events.judging import (
     EvaluationFinished,
     EvaluationStarted,
     EvaluationStepTaken,
+    FoldTestFinished,
+    FoldTestStarted,
     GateDecided,
     GateOverridden,
     ModelPromoted,
@@ -86,6 +88,8 @@ __all__ = [
     "EvaluationStepTaken",
     "Event",
     "ExportMade",
+    "FoldTestFinished",
+    "FoldTestStarted",
     "GateDecided",
     "GateOverridden",
     "HaltLifted",
@@ -137,6 +141,8 @@ Event = (
     | EvaluationStarted
     | EvaluationStepTaken
     | EvaluationFinished
+    | FoldTestStarted
+    | FoldTestFinished
     | BaselinesMeasured
     | SkillMeasured
     | GateDecided

@@ -72,6 +72,41 @@ class EvaluationFinished:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FoldTestStarted:
+    """The model a fold of a walk-forward serves began to act on the bars kept back for it."""
+
+    cycle: int  # that promoted it
+    parameters: Digest
+    first_bar: int
+    last_bar: int
+    target: float
+    base_margin: float
+    margin_spread: float
+    authority: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FoldTestFinished:
+    """What the ledger says of a served model on bars that nothing in its run has seen."""
+
+    cycle: int
+    decisions: int
+    holds: int
+    hold_rate: float
+    effectiveness: float
+    performance: float
+    start_equity: Micros
+    final_equity: Micros
+    profit: float  # share of starting capital
+    drawdown: float
+    trades: int
+    win_rate: float
+    trades_per_day: float
+    sharpe: float
+    evidence: tuple[Position, Position]  # first and last EvaluationStepTaken
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BaselinesMeasured:
     """What simple strategies would have earned on the candidate's bars, at the same costs.
 
@@ -79,7 +114,7 @@ class BaselinesMeasured:
     """
 
     cycle: int
-    attempt: int
+    attempt: int  # 0 on the test window
     window: str  # of the bars: validate, or test in walk-forward
     buy_and_hold: float  # as many lots of each symbol as the limit lets, kept to the end
     always_hold: float  # cash, which earns the risk-free rate
@@ -95,7 +130,7 @@ class SkillMeasured:
     """
 
     cycle: int
-    attempt: int
+    attempt: int  # 0 on the test window
     window: str  # of the bars: validate, or test in walk-forward
     data: Digest
     first_bar: int

@@ -23,16 +23,17 @@ def new_store() -> MemoryStore:
     return MemoryStore(lambda: datetime(2026, 1, 5, tzinfo=UTC))
 
 
-def train(store: EventStore) -> None:
+def train(store: EventStore, **changes: str) -> None:
     """Train two cycles as run r1, with episodes so short that they end inside a rollout."""
     store.put_blob(encode_bars(BARS))
-    plan = small_plan(
-        stairway__targets="0.7,0.6",
-        stairway__learning_rates="3e-3,1e-3",
-        trading__episode_length="30",
-        trading__borrow_rate="0.03",
-        trading__impact_bp="5",
-    )
+    rules = {
+        "stairway__targets": "0.7,0.6",
+        "stairway__learning_rates": "3e-3,1e-3",
+        "trading__episode_length": "30",
+        "trading__borrow_rate": "0.03",
+        "trading__impact_bp": "5",
+    }
+    plan = small_plan(**{**rules, **changes})
     run_stairway(Job(run="r1", plan=plan, bars=BARS, store=store, context=context, watcher=Quiet()))
 
 

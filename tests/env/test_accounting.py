@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from stairways.core.controller import ControllerRules
 from stairways.core.ledger import TradingRules
+from stairways.core.statistics import closed_trades
 from stairways.core.values import Micros
 from stairways.env.lanes import Lanes, Trace
 from stairways.env.tape import tape_of
@@ -265,3 +266,51 @@ def test_orders_that_are_cut_are_not_holds(make_bars: MakeBars) -> None:
     steps, orders = played(make_bars(flat(100)), TradingRules(), [BUY, BUY, BUY, BUY])
     assert orders["clipped"][:, 0, 0].tolist() == [False, True, True, True]
     assert steps["hold_rate"][-1, 0] == 0.0
+
+
+def test_no_feature_disables_an_order(wander: MakeBars) -> None:
+    """Whatever an observation says, also exactly 1.0 everywhere, fills and books are the same."""
+    rules, bars = TradingRules(), wander(200, 2, 4)
+    tape = tape_of(bars, rules)
+    actions = np.random.default_rng(4).integers(0, 9, 100)
+    traces = []
+    for features in (tape.features, np.ones_like(tape.features), np.zeros_like(tape.features)):
+        lanes = Lanes(
+            replace(tape, features=features),
+            rules,
+            ControllerRules(),
+            window=(FIRST, 200),
+            count=1,
+            capacity=100,
+            seed=0,
+            start=FIRST,
+        )
+        for action in actions:
+            lanes.step(np.array([action]))
+        traces.append(lanes.trace)
+    assert (traces[0].orders["shares"] != 0).any()
+    for trace in traces[1:]:
+        assert (trace.orders == traces[0].orders).all()
+        assert (trace.steps["equity"] == traces[0].steps["equity"]).all()
+
+
+def test_a_round_trip_earns_what_its_fills_say(make_bars: MakeBars) -> None:
+    """Also a short one, also the last: no profit is asked for once the position is gone."""
+    prices = flat(FIRST + 2, 10 * DOLLAR) + [12 * DOLLAR] * 2 + [9 * DOLLAR] * 4
+    opened = [10 * DOLLAR] * (FIRST + 2) + [12 * DOLLAR] * 2 + [9 * DOLLAR] * 4
+    bars = make_bars(prices, opened=opened)
+    _, orders = played(bars, TradingRules(), [BUY, HOLD, SELL, SELL, BUY])
+    columns = [orders[name][:, 0, 0].tolist() for name in ("shares", "price", "cost")]
+    (shares, paid, costs), trips = columns, closed_trades(*columns)
+    assert shares[0] == -shares[2] > 0 > shares[3]
+    assert trips[0] == shares[0] * (paid[2] - paid[0]) - costs[0] - costs[2]
+    assert trips[1] == shares[3] * (paid[4] - paid[3]) - costs[3] - costs[4]
+    assert len(trips) == 2
+
+
+def test_trades_count_fills_and_nothing_else(make_bars: MakeBars) -> None:
+    """Neither interest nor a clipped order, and a position that stays open is no round trip."""
+    _, orders = played(make_bars(flat(200)), TradingRules(), [BUY, BUY, HOLD, SELL, BUY])
+    columns = [orders[name][:, 0, 0].tolist() for name in ("shares", "price", "cost")]
+    assert np.count_nonzero(orders["shares"]) == 3
+    assert len(closed_trades(*columns)) == 1

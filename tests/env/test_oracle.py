@@ -1,10 +1,9 @@
-"""The books against two ledgers that nobody here wrote: vectorbt and bt.
+"""The books of random orders against two ledgers that nobody here wrote: vectorbt and bt.
 
-They need the extra ``oracle``: ``pip install -e ".[oracle]" -c ops/constraints.txt``.
-Both are told the signed orders and prices of a trace and keep their own books in floats.
+A few of them run with every test; bt is slow and needs the extra ``oracle``, so it and the rest
+belong to ``make soak``, which prints the largest difference of each.
 """
 
-import importlib
 import os
 from collections.abc import Callable
 from dataclasses import replace
@@ -12,7 +11,6 @@ from pathlib import Path
 from types import ModuleType
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 
 from stairways.core.controller import ControllerRules
@@ -21,44 +19,39 @@ from stairways.env.lanes import Lanes, Trace
 from stairways.env.tape import tape_of
 from stairways.market.bars import Bars
 from stairways.market.loading import load_bars
+from tests.ledgers import DOLLAR, Kept, Orders, by_bt, by_vectorbt
 
 FIRST = 60
-DOLLAR = 1e6
-MISSING = "the extra 'oracle' is not installed"
 CLOSE_ENOUGH = 1e-9  # of equity: what floats lose on the way, and costs in whole micros
 RULES = TradingRules(
     risk_free_rate=0.0, commission_bp=5.0, hard_stop=1.0, max_lots=2, episode_length=10**6
 )
 SHARED = Path(os.environ.get("STAIRWAYS_SHARED", Path(__file__).parents[2] / "../shared"))
-Dollars = npt.NDArray[np.float64]
 
-pytestmark = [
-    pytest.mark.soak,
-    pytest.mark.filterwarnings("ignore"),  # theirs, about each other
-]
+pytestmark = pytest.mark.filterwarnings("ignore")  # theirs, about each other
 
 
 @pytest.fixture(scope="module")
 def vectorbt() -> ModuleType:
-    found: ModuleType = pytest.importorskip("vectorbt", reason=MISSING)
+    found: ModuleType = pytest.importorskip("vectorbt", reason="pip install '.[test]'")
     return found
 
 
 @pytest.fixture(scope="module")
 def bt() -> ModuleType:
-    found: ModuleType = pytest.importorskip("bt", reason=MISSING)
+    found: ModuleType = pytest.importorskip("bt", reason="pip install '.[oracle]'")
     return found
 
 
-def traded(bars: Bars, seed: int, hold: float) -> Trace:
+def traded(bars: Bars, seed: int, hold: float, rules: TradingRules = RULES) -> Trace:
     """Return the trace of one long episode that holds at a rate and acts at random otherwise."""
     generator, count = np.random.default_rng(seed), len(bars) - FIRST - 1
     symbols = len(bars.symbols)
     drawn = generator.integers(0, 3**symbols, count)
     actions = np.where(generator.random(count) < hold, (3**symbols - 1) // 2, drawn)
     env = Lanes(
-        tape_of(bars, RULES),
-        RULES,
+        tape_of(bars, rules),
+        rules,
         ControllerRules(),
         window=(FIRST, len(bars)),
         count=1,
@@ -72,71 +65,75 @@ def traded(bars: Bars, seed: int, hold: float) -> Trace:
     return env.trace
 
 
-def frames(bars: Bars, trace: Trace) -> tuple[Dollars, Dollars, Dollars]:
-    """Return closes, fill prices and signed orders in dollars and shares, ``(steps, N)``."""
-    rows = trace.steps["row"][:, 0] + 1
-    orders = trace.orders[:, 0]
-    return bars.close[rows] / DOLLAR, orders["price"] / DOLLAR, orders["shares"].astype(np.float64)
-
-
-def by_vectorbt(vectorbt: ModuleType, bars: Bars, trace: Trace) -> Dollars:
-    pandas = importlib.import_module("pandas")
-    close, price, size = (pandas.DataFrame(values) for values in frames(bars, trace))
-    book = vectorbt.Portfolio.from_orders(
-        close,
-        size.where(size != 0, np.nan),
-        price=price,
-        size_type="amount",
-        direction="both",
-        fees=RULES.commission_bp / 1e4,
-        fixed_fees=RULES.ticket / DOLLAR,
-        init_cash=RULES.starting_capital / DOLLAR,
-        cash_sharing=True,
-        group_by=True,
-        call_seq="default",
+def orders_of(bars: Bars, trace: Trace) -> Orders:
+    rows, orders = trace.steps["row"][:, 0] + 1, trace.orders[:, 0]
+    return Orders(
+        close=bars.close[rows] / DOLLAR,
+        price=orders["price"] / DOLLAR,
+        size=orders["shares"].astype(np.float64),
+        times=bars.times[rows],
+        names=bars.symbols,
     )
-    assert book.orders.count() == (size != 0).to_numpy().sum()
-    return np.asarray(book.value(), np.float64)
 
 
-def by_bt(bt: ModuleType, bars: Bars, trace: Trace) -> Dollars:
-    pandas = importlib.import_module("pandas")
-    close, price, size = frames(bars, trace)
-    days = pandas.to_datetime(bars.times[trace.steps["row"][:, 0] + 1])
-    names = list(bars.symbols)
-    listed = [
-        (days[step], names[symbol], size[step, symbol], price[step, symbol])
-        for step, symbol in np.argwhere(size != 0)
-    ]
-    orders = pandas.DataFrame(listed, columns=["Date", "Security", "quantity", "price"])
-    strategy = bt.Strategy("orders", [bt.algos.ReplayTransactions("orders")])
-    test = bt.Backtest(
-        strategy,
-        pandas.DataFrame(close, days, names),
-        initial_capital=RULES.starting_capital / DOLLAR,
-        integer_positions=False,
-        commissions=lambda q, p: abs(q) * p * RULES.commission_bp / 1e4 + RULES.ticket / DOLLAR,
-        additional_data={
-            "orders": orders.set_index(["Date", "Security"]),
-            "bidoffer": pandas.DataFrame(0.0, days, names),
-        },
-        progress_bar=False,
-    )
-    test.run()
-    return np.asarray(test.strategy.values, np.float64)[1:]  # theirs begins a day before
-
-
-def difference(trace: Trace, value: Dollars, name: str) -> float:
+def difference(trace: Trace, kept: Kept, name: str) -> float:
     """Return the largest difference of equity at any bar, as a share of it, and print it."""
+    flows = np.cumsum(trace.steps["interest"][:, 0] - trace.steps["borrow"][:, 0]) / DOLLAR
     equity = trace.steps["equity"][:, 0] / DOLLAR
-    largest = float(np.abs(equity - value).max())
-    share = float((np.abs(equity - value) / equity).max())
+    apart = np.abs(equity - flows - kept.equity)
     orders = int((trace.orders["shares"] != 0).sum())
-    said = f"{name}: {orders} orders, {len(equity)} bars, largest difference {largest:.2e} dollars"
-    print(said, f"of {equity.max():,.0f}")  # noqa: T201 - the figure is the result
-    return share
+    said = f"{name}: {orders} orders, {len(equity)} bars, largest difference {apart.max():.2e}"
+    print(said, f"dollars of {equity.max():,.0f}")  # noqa: T201 - the figure is the result
+    return float((apart / equity).max())
 
 
+@pytest.mark.parametrize("symbols", [2, 3])
+def test_vectorbt_keeps_the_same_books_of_a_few_random_orders(
+    vectorbt: ModuleType, wander: Callable[..., Bars], symbols: int
+) -> None:
+    bars = wander(1_500, symbols, 7, spread=0.005)
+    trace = traded(bars, 7, 0.4)
+    assert trace.orders["clipped"].any()
+    assert (trace.orders["position"] < 0).any()
+    kept = by_vectorbt(vectorbt, orders_of(bars, trace), RULES)
+    assert difference(trace, kept, "vectorbt") < CLOSE_ENOUGH
+
+
+def test_partial_orders_of_a_gross_limit_are_kept_alike(
+    vectorbt: ModuleType, wander: Callable[..., Bars]
+) -> None:
+    rules = replace(RULES, lot_fraction=0.4, max_gross=0.9)
+    bars = wander(1_500, 2, 3, spread=0.005)
+    trace = traded(bars, 3, 0.4, rules)
+    cut = trace.orders["clipped"] & (trace.orders["shares"] != 0)
+    assert cut.sum() > 20
+    kept = by_vectorbt(vectorbt, orders_of(bars, trace), rules)
+    assert difference(trace, kept, "vectorbt, partial orders") < CLOSE_ENOUGH
+
+
+def test_interest_and_borrow_follow_from_the_cash_and_shorts_that_vectorbt_keeps(
+    vectorbt: ModuleType, wander: Callable[..., Bars]
+) -> None:
+    """Ours are rates on our cash and shorts; here they are rates on another ledger's."""
+    rules = replace(RULES, risk_free_rate=0.05, borrow_rate=0.08)
+    bars = wander(1_500, 2, 5, spread=0.005)
+    trace = traded(bars, 5, 0.4, rules)
+    kept = by_vectorbt(vectorbt, orders_of(bars, trace), rules, spare=50_000.0)
+    assert difference(trace, kept, "vectorbt, interest and borrow apart") < CLOSE_ENOUGH
+
+    rows = trace.steps["row"][:, 0]
+    years = (bars.times[rows + 1] - bars.times[rows]) / (365 * 86_400 * 1e9)
+    interest, borrow = (trace.steps[name][:, 0] / DOLLAR for name in ("interest", "borrow"))
+    before = np.concatenate(([0.0], np.cumsum(interest - borrow)[:-1]))
+    cash = before + np.concatenate(([rules.starting_capital / DOLLAR], kept.cash[:-1]))
+    held = np.vstack([np.zeros_like(kept.shares[:1]), kept.shares[:-1]])
+    shorts = (np.maximum(-held, 0) * bars.close[rows] / DOLLAR).sum(axis=1)
+    assert np.abs(interest - 0.05 * years * cash).max() < 1e-6
+    assert np.abs(borrow - 0.08 * years * shorts).max() < 1e-6
+    assert (borrow > 0).any()
+
+
+@pytest.mark.soak
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize("symbols", [1, 2, 3, 10])
 def test_vectorbt_keeps_the_same_books_of_random_orders(
@@ -144,22 +141,27 @@ def test_vectorbt_keeps_the_same_books_of_random_orders(
 ) -> None:
     bars = wander(5_000, symbols, seed, spread=0.005)
     trace = traded(bars, seed, 0.4)
-    assert difference(trace, by_vectorbt(vectorbt, bars, trace), "vectorbt") < CLOSE_ENOUGH
+    kept = by_vectorbt(vectorbt, orders_of(bars, trace), RULES)
+    assert difference(trace, kept, "vectorbt") < CLOSE_ENOUGH
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("hold", [0.0, 0.7])
 def test_vectorbt_keeps_the_same_books_of_real_bars(vectorbt: ModuleType, hold: float) -> None:
     bars = real_bars()
     trace = traded(bars, 1, hold)
-    assert difference(trace, by_vectorbt(vectorbt, bars, trace), "vectorbt") < CLOSE_ENOUGH
+    kept = by_vectorbt(vectorbt, orders_of(bars, trace), RULES)
+    assert difference(trace, kept, "vectorbt") < CLOSE_ENOUGH
 
 
+@pytest.mark.soak
 def test_bt_keeps_the_same_books_of_random_orders(
     bt: ModuleType, wander: Callable[..., Bars]
 ) -> None:
     bars = wander(1_500, 2, 1, spread=0.005)
     trace = traded(bars, 1, 0.4)
-    assert difference(trace, by_bt(bt, bars, trace), "bt") < CLOSE_ENOUGH
+    kept = by_bt(bt, orders_of(bars, trace), RULES)
+    assert difference(trace, kept, "bt") < CLOSE_ENOUGH
 
 
 def real_bars() -> Bars:

@@ -58,7 +58,7 @@ def skill(app: App, run: str, form: Form) -> None:
         print_rows(app.out, skill_rows(log, name), SKILL if form == "table" else ALL_OF_SKILL, form)
         if form == "table":
             for line in conclusion_lines(conclusion(log, name)):
-                click.echo(line)
+                app.out.print(line)
 
 
 @click.command(short_help="Summarise runs that differ in their seed only.")

@@ -3,8 +3,6 @@
 from dataclasses import asdict, fields
 from typing import TYPE_CHECKING
 
-import click
-
 from stairways.cli.printing import Column, Form, percent, print_json, print_rows
 from stairways.service.tabular import Cell
 from stairways.service.walk_forward import Fold, Walk
@@ -52,9 +50,9 @@ def print_walk(app: "App", found: Walk, form: Form) -> None:
     print_rows(app.out, [asdict(fold) for fold in found.folds], columns, form)
     if form == "table":
         tested = sum(fold.profit is not None for fold in found.folds)
-        click.echo(
+        app.out.print(
             f"\nWalk-forward {found.walk}: {tested} of {len(found.folds)} folds served a model; "
             f"their tests one after the other {found.profit:+.1%}, buy-and-hold on the same bars "
             f"{found.buy_and_hold:+.1%}."
         )
-        click.echo(f"{found.reason[0].upper()}{found.reason[1:]}.")
+        app.out.print(f"{found.reason[0].upper()}{found.reason[1:]}.")

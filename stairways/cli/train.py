@@ -108,14 +108,14 @@ def command(  # noqa: PLR0917 - click passes by name
         raise click.UsageError("--warm-start begins a run: give --bars or --data as well.")
     if folds and not (bars or data):
         raise click.UsageError("--walk-forward begins runs: give --bars or --data as well.")
-    if folds:
-        app.flags.give("stairway.folds", str(folds), "--walk-forward")
-    for name, value in (("run.model", model), ("run.seed", seed)):
+    for name, value, flag in (
+        ("run.model", model, "--model"),
+        ("run.seed", seed, "--seed"),
+        ("stairway.folds", str(folds) if folds else None, "--walk-forward"),
+        ("run.portable", _text(portable), "--portable" if portable else "--no-portable"),
+    ):
         if value is not None:
-            app.flags.give(name, value, f"--{name.partition('.')[2]}")
-    if portable is not None:
-        flag = "--portable" if portable else "--no-portable"
-        app.flags.give("run.portable", str(portable).lower(), flag)
+            app.flags.give(name, value, flag)
     _refuse_unheard(app, bars, data)
     if bars or data:
         enter(portable=app.settings.run.portable)
@@ -134,11 +134,16 @@ def command(  # noqa: PLR0917 - click passes by name
         store.close()
 
 
+def _text(given: bool | None) -> str | None:  # noqa: FBT001 - a flag, or none
+    return None if given is None else str(given).lower()
+
+
 def _train_all(
     app: "App", store: "EventStore", job: "Job", *, as_json: bool, until_input_ends: bool
 ) -> None:
     """Train a job and, in walk-forward, the folds after it, and print what they came to."""
     from stairways.cli.folds import print_walk  # noqa: PLC0415 - help must start in a blink
+    from stairways.cli.train_folds import next_fold  # noqa: PLC0415 - as above
     from stairways.service.walk_forward import place_of, walk_of  # noqa: PLC0415 - as above
     from stairways.service.weighing import conclusion  # noqa: PLC0415 - as above
 
@@ -149,24 +154,9 @@ def _train_all(
         walking = place_of(store, job.run) is not None
         if not (walking and as_json):
             print_summary(app, job.run, summary, conclusion(store, job.run), as_json=as_json)
-        following = _next_fold(app, store, job.run)
+        following = next_fold(app, store, job.run, _job)
     if walking:
         print_walk(app, walk_of(store, job.run), "json" if as_json else "table")
-
-
-def _next_fold(app: "App", store: "EventStore", run: str) -> "Job | None":
-    """Return the run of the fold that comes after ``run``, which has ended; None if none does."""
-    from stairways.service.data import load_registered  # noqa: PLC0415 - help must start in a blink
-    from stairways.service.training import start_of  # noqa: PLC0415 - as above
-    from stairways.service.walk_forward import fold_to_come  # noqa: PLC0415 - as above
-
-    place = fold_to_come(store, run)
-    if place is None:
-        return None
-    start = start_of(store, run)
-    plan = app.next_plan(start.settings, run, place.fold + 1)
-    job = _job(app, store, place.next_run, plan, load_registered(store, start.data))
-    return replace(job, warm_start=start.warm_start)
 
 
 def _refuse_unheard(app: "App", bars: Sequence[str], data: str | None) -> None:
@@ -331,7 +321,9 @@ def _matching_job(
     from stairways.service.training import start_of, unfinished_run  # noqa: PLC0415 - as above
 
     if app.settings.stairway.folds and not app.settings.stairway.fold:
-        return _matching_fold(app, store, bars, warm_start, name)
+        from stairways.cli.train_folds import matching_fold  # noqa: PLC0415 - as above
+
+        return matching_fold(app, store, bars, warm_start, name=name, make=_job)
     plan, run = app.plan(), unfinished_run(store)
     if run is not None and name is None:
         start = start_of(store, run)
@@ -340,34 +332,6 @@ def _matching_job(
             return _job(app, store, run, plan, bars)
         _LOG.warning("another run is unfinished; `stairways train` goes on with it", run=run)
     return replace(_job(app, store, name or app.new_id(), plan, bars), warm_start=warm_start)
-
-
-def _matching_fold(
-    app: "App",
-    store: "EventStore",
-    bars: "Bars",
-    warm_start: "Digest | None",
-    name: str | None,
-) -> "Job":
-    """Return the fold that is next in the newest walk-forward like this one, or the first."""
-    from stairways.service.runs import run_names  # noqa: PLC0415 - help must start in a blink
-    from stairways.service.training import start_of, unfinished_run  # noqa: PLC0415 - as above
-    from stairways.service.walk_forward import fold_run, place_of  # noqa: PLC0415 - as above
-
-    unfinished = unfinished_run(store)
-    run = unfinished or next(reversed(run_names(store)), None)
-    place = None if run is None else place_of(store, run)
-    if run is not None and place is not None:
-        start, plan = start_of(store, run), app.fold_plan(place.fold)
-        same = (bars.digest, plan.settings_digest, warm_start)
-        if (start.data, start.settings_digest, start.warm_start) == same:
-            going = _job(app, store, run, plan, bars) if unfinished else _next_fold(app, store, run)
-            if going is not None:
-                return going
-    if unfinished:
-        _LOG.warning("another run is unfinished; `stairways train` goes on with it", run=unfinished)
-    first = _job(app, store, fold_run(name or app.new_id(), 1), app.fold_plan(1), bars)
-    return replace(first, warm_start=warm_start)
 
 
 def _job(app: "App", store: "EventStore", run: str, plan: "Plan", bars: "Bars") -> "Job":
@@ -384,31 +348,15 @@ def _job(app: "App", store: "EventStore", run: str, plan: "Plan", bars: "Bars") 
     )
 
 
-def _fold_to_come(app: "App") -> "tuple[Job, EventStore] | None":
-    """Return the next fold of a walk-forward that stopped between two of its runs."""
-    from stairways.service.runs import run_names  # noqa: PLC0415 - help must start in a blink
-    from stairways.service.training import start_of  # noqa: PLC0415 - as above
-    from stairways.service.walk_forward import fold_to_come  # noqa: PLC0415 - as above
-
-    store = app.open_log(make=False)
-    newest = next(reversed(run_names(store)), None)
-    if newest is not None and fold_to_come(store, newest) is not None:
-        enter_recorded(start_of(store, newest).settings)
-        job = _next_fold(app, store, newest)
-        if job is not None:
-            return job, store
-    store.close()
-    return None
-
-
 def _unfinished_job(app: "App") -> tuple["Job", "EventStore"]:
+    from stairways.cli.train_folds import fold_after_newest  # noqa: PLC0415 - as below
     from stairways.service.training import unfinished_run  # noqa: PLC0415 - as above
 
     with app.log() as store:
         run = unfinished_run(store)
     if run is not None:
         return _recorded_job(app, run)
-    following = _fold_to_come(app)
+    following = fold_after_newest(app, _job)
     if following is None:
         raise click.UsageError("No run is unfinished; give --bars FILE for each symbol.")
     return following

@@ -70,6 +70,7 @@ def _in_query(question: Question) -> Mapping[str, Any]:
         "in": "query",
         "description": question.meaning,
         "schema": schema,
+        "allowEmptyValue": True,
     }
 
 

@@ -84,7 +84,7 @@ def position(name: str, meaning: str) -> Question:
 
 def moment(name: str, meaning: str) -> Question:
     """Return a question that takes a time; without a zone it is UTC."""
-    schema = {"type": "string", "maxLength": 40, "pattern": f"^{TIME_FORM.pattern}$"}
+    schema = {"type": "string", "maxLength": 40, "pattern": f"^({TIME_FORM.pattern})?$"}
     return Question(name, _read_moment, meaning, schema)
 
 

@@ -5,6 +5,7 @@ from the log that slipped through as markup could still do nothing.
 """
 
 import math
+import time
 from collections.abc import Mapping, MutableMapping
 from typing import Any
 from urllib.parse import urlsplit
@@ -96,9 +97,13 @@ class Shield:
         return named or self._door.by_session(session_of(headers, self._rules))
 
     def _dressed(self, scope: Scope, send: Send) -> Send:
+        began = time.perf_counter()
+
         async def dressed(message: Message) -> None:
             if message["type"] == "http.response.start":
                 self._dress(scope, message)
+                took = (time.perf_counter() - began) * 1000
+                MutableHeaders(scope=message)["Server-Timing"] = f"page;dur={took:.1f}"
             await send(message)
 
         return dressed

@@ -5,27 +5,35 @@ curve costs the same for a thousand steps and for ten million. Each point is wha
 says; nothing is averaged.
 """
 
+import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
+
+import orjson
 
 from stairways.core import events as e
 from stairways.core.values import MICROS_PER_DOLLAR, Position
 from stairways.errors import UnknownEventError
 from stairways.readmodels.batch import decoded
-from stairways.service.browsing import rare_positions, records_at
+from stairways.service.browsing import payloads_at, rare_positions, records_at
 from stairways.service.runs import run_stream
 from stairways.store.contract import Record
 from stairways.store.sql import SqlStore
 
-POINTS = 480
-VALIDATION_POINTS = 120
+POINTS = 400
+VALIDATION_POINTS = 100
 ATTEMPTS = 40
 """The newest attempts of a run whose curves are drawn."""
 
 ROLLOUT = 32
 """An append of a run with at least so many events is a rollout or a validation."""
 
+LONGEST_VALIDATION = 10**7
+"""Steps of a validation; a record that claims more is not believed."""
+
+CONTROLLER = ("hold_rate", "target", "fast", "slow", "margin")
 LANDMARKS = ("CycleStarted", "EvaluationStarted", "EvaluationFinished", "PolicyUpdated")
 
 
@@ -55,6 +63,10 @@ class Traces:
     updates: list[tuple[int, float, bool]] = field(default_factory=list)  # step, divergence, cold
     validations: list["Validation"] = field(default_factory=list)
 
+    def columns(self) -> tuple[list[float], ...]:
+        """Return the columns of the controller, in the order of ``CONTROLLER``."""
+        return self.hold_rate, self.target, self.fast, self.slow, self.margin
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Validation:
@@ -74,10 +86,10 @@ def traces(store: SqlStore, run: str, first: int, last: int) -> Traces:
     said = list(_readable(marks))
     drawn = Traces()
     judged = [event for _, event in said if isinstance(event, e.EvaluationFinished)][-ATTEMPTS:]
-    drawn.validations = [_validation(store, one) for one in judged]
+    drawn.validations = _validations(store, judged)
     taken = [one for one in _rollouts(store, run, first, last) if not _is_judging(one, judged)]
-    for _, event in _readable(records_at(store, spread(taken, POINTS))):
-        _add_step(drawn, event)
+    for type_, payload in payloads_at(store, spread(taken, POINTS)):
+        _add_step(drawn, type_, payload)
     _add_landmarks(drawn, said)
     return drawn
 
@@ -104,7 +116,7 @@ def as_json(drawn: Traces) -> dict[str, Any]:
             for a in drawn.attempts
         ],
         "controller": [
-            drawn.steps, drawn.hold_rate, drawn.target, drawn.fast, drawn.slow, drawn.margin,
+            drawn.steps, *drawn.columns(),
         ],
         "equity": [[lane, *columns] for lane, columns in sorted(drawn.equity.items())],
         "divergence": [list(column) for column in zip(*drawn.updates, strict=True)],
@@ -139,37 +151,55 @@ def _is_judging(rollout: tuple[int, int], judged: Sequence[e.EvaluationFinished]
     return any(one.evidence[0] <= rollout[1] and rollout[0] <= one.evidence[1] for one in judged)
 
 
-def _validation(store: SqlStore, event: e.EvaluationFinished) -> Validation:
-    """Return the curve of a validation, from the records it names as its evidence."""
+def _validations(store: SqlStore, judged: Sequence[e.EvaluationFinished]) -> list[Validation]:
+    """Return the curves of validations, from the records each names as its evidence."""
+    chosen = [spread([one.evidence], VALIDATION_POINTS // 2) for one in judged if _is_sane(one)]
+    found = iter(payloads_at(store, [position for some in chosen for position in some]))
+    drawn = []
+    for event, some in zip(filter(_is_sane, judged), chosen, strict=True):
+        said = [_step(payload) for _, payload in itertools.islice(found, len(some))]
+        points = [one for one in said if "bar_time" in one]
+        drawn.append(
+            Validation(
+                cycle=event.cycle,
+                attempt=event.attempt,
+                times=[datetime.fromisoformat(one["bar_time"]).timestamp() for one in points],
+                equity=[one["equity"] / MICROS_PER_DOLLAR for one in points],
+                hold_rate=[float(one["hold_rate"]) for one in points],
+            )
+        )
+    return drawn
+
+
+def _is_sane(event: e.EvaluationFinished) -> bool:
     first, last = event.evidence
-    chosen = spread([(first, last)], VALIDATION_POINTS // 2) if 0 < last - first < 10**7 else []
-    found = [
-        said
-        for _, said in _readable(records_at(store, chosen))
-        if isinstance(said, e.EvaluationStepTaken)
-    ]
-    return Validation(
-        cycle=event.cycle,
-        attempt=event.attempt,
-        times=[one.bar_time.timestamp() for one in found],
-        equity=[one.equity / MICROS_PER_DOLLAR for one in found],
-        hold_rate=[one.hold_rate for one in found],
-    )
+    return 0 < first <= last < first + LONGEST_VALIDATION
 
 
-def _add_step(drawn: Traces, event: e.Event) -> None:
-    match event:
-        case e.ControllerUpdated():
-            drawn.steps.append(event.step)
-            drawn.hold_rate.append(event.hold_rate)
-            drawn.target.append(event.target)
-            drawn.fast.append(event.fast)
-            drawn.slow.append(event.slow)
-            drawn.margin.append(event.margin)
-        case e.StepTaken():
-            steps, equity = drawn.equity.setdefault(event.lane, ([], []))
-            steps.append(event.step)
-            equity.append(event.equity / MICROS_PER_DOLLAR)
+def _add_step(drawn: Traces, type_: str, payload: bytes) -> None:
+    said = _step(payload)
+    try:
+        if type_ == "ControllerUpdated":
+            numbers = [float(said[name]) for name in CONTROLLER]
+            drawn.steps.append(said["step"])
+            for column, number in zip(drawn.columns(), numbers, strict=True):
+                column.append(number)
+        elif type_ == "StepTaken":
+            step, equity = said["step"], said["equity"] / MICROS_PER_DOLLAR
+            steps, amounts = drawn.equity.setdefault(said["lane"], ([], []))
+            steps.append(step)
+            amounts.append(equity)
+    except (KeyError, TypeError, ValueError):
+        return  # `stairways verify` names it
+
+
+def _step(payload: bytes) -> dict[str, Any]:
+    """Return what a step says, read without building its event: there are many."""
+    try:
+        said = orjson.loads(payload)
+    except orjson.JSONDecodeError:
+        return {}
+    return said if isinstance(said, dict) else {}
 
 
 def _add_landmarks(drawn: Traces, said: Sequence[tuple[Record, e.Event]]) -> None:

@@ -12,7 +12,7 @@ from stairways.readmodels.batch import decoded
 from stairways.readmodels.rows import to_time
 from stairways.service import browsing
 from stairways.service.audit import payload
-from stairways.service.browsing import Wanted
+from stairways.service.searching import Wanted
 from stairways.service.tabular import Row
 from stairways.store.contract import Record
 

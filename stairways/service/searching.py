@@ -1,7 +1,9 @@
 """Where in the log the records are that a filter lets through, at a bounded cost.
 
 A filter is answered by whichever is cheaper: by the index of types, where all of them are rare,
-or by walking the appends, which are hundreds of times fewer than the events.
+or by walking the appends, which are hundreds of times fewer than the events. What tells of a run
+is its own stream, what was written on its behalf, and what names it and was written on behalf of
+no other run.
 """
 
 from collections.abc import Iterator, Sequence
@@ -17,7 +19,7 @@ from stairways.store.records import to_microseconds
 from stairways.store.sql import SqlStore
 from stairways.store.tables import BULK_TYPES, NOT_BULK
 
-CANDIDATES = 20_000
+CANDIDATES = 5_000
 """Records that one search looks at one by one, or finds by a rare type."""
 
 EVENTS = 100_000
@@ -27,12 +29,19 @@ APPENDS = 20_000
 """Appends that one query looks at; a search asks ``WINDOWS`` times."""
 
 WINDOWS = 5
+A_QUERY = 500
+"""Positions that cost as much to look at as a query of its own."""
+
 CHUNK = 1_000
 PIECE = 10_000
 
 HOLDS = "a.first = (SELECT max(b.first) FROM appends b WHERE b.first <= e.position)"
 """That the append ``a`` holds the event ``e``."""
 
+_ON_BEHALF = (
+    "s.name = ? OR a.correlation = ?"
+    " OR NOT EXISTS (SELECT 1 FROM streams r WHERE r.name = ? || a.correlation)"
+)
 _CONTAINS = {
     "sqlite": "instr(e.payload, ?) > 0",
     "postgresql": "position(CAST(? AS bytea) IN e.payload) > 0",
@@ -81,7 +90,7 @@ def search(store: SqlStore, wanted: Wanted, way: Way, bounds: Bounds, need: int)
     """
     if bounds[0] > bounds[1]:
         return
-    if wanted.types and not set(wanted.types) & set(BULK_TYPES):
+    if _are_rare(wanted.types) and not wanted.run:
         yield from _by_types(store, wanted, way, bounds)
     else:
         yield from _by_appends(store, wanted, way, bounds, need)
@@ -95,6 +104,11 @@ def beyond(way: Way, bounds: Bounds) -> int:
 def marks(values: Sequence[object]) -> str:
     """Return a placeholder for each value."""
     return ", ".join("?" * len(values)) or "NULL"
+
+
+def _are_rare(types: Sequence[str]) -> bool:
+    """Say whether the index of types finds all of them."""
+    return bool(types) and not set(types) & set(BULK_TYPES)
 
 
 def _by_types(store: SqlStore, wanted: Wanted, way: Way, bounds: Bounds) -> Iterator[Batch]:
@@ -127,31 +141,17 @@ def of_types(
 
 
 def _fitting(store: SqlStore, wanted: Wanted, positions: Sequence[int]) -> list[int]:
-    """Return which of ``positions`` stand in appends that fit, and tell of the wanted run."""
-    fit, run = _fit(store, wanted), _telling(store, wanted.run)
+    """Return which of ``positions`` stand in appends that fit."""
+    fit = _fit(store, wanted)
     if not fit.clause:
         return list(positions)
     rows = store.rows(
         f"SELECT e.position FROM events e JOIN appends a ON {HOLDS}"  # noqa: S608 - constants
-        f" JOIN streams s ON s.id = a.stream"
-        f" WHERE e.position IN ({marks(positions)}){fit.clause}{run[0]}",
-        (*positions, *fit.values, *run[1]),
+        f" WHERE e.position IN ({marks(positions)}){fit.clause}",
+        (*positions, *fit.values),
     )
     fitting = {position for (position,) in rows}
     return [position for position in positions if position in fitting]
-
-
-def _telling(store: SqlStore, run: str) -> tuple[str, tuple[object, ...]]:
-    """Return the condition that a record is a run's own, belongs to it, or names it."""
-    if not run:
-        return "", ()
-    clause = f" AND (s.name = ? OR a.correlation = ? OR {_CONTAINS[store.driver.name]})"
-    return clause, (run_stream(run), run, _naming(run))
-
-
-def _naming(run: str) -> bytes:
-    """Return how a payload names a run."""
-    return b'"run":' + orjson.dumps(run)
 
 
 def _by_appends(
@@ -160,35 +160,60 @@ def _by_appends(
     """Find appends that fit, and take their records, of the wanted types if any are named."""
     budget = EVENTS if wanted.types else CANDIDATES
     for spans, reached in _windows(store, wanted, way, bounds):
-        for span in spans:
-            some = (max(span.first, bounds[0]), min(span.last, bounds[1]))
-            for batch, cost in _pieces(
-                store, wanted.types, way, some, need if span.whole else CHUNK
-            ):
-                kept = batch.positions if span.whole else _named(store, wanted.run, batch.positions)
-                yield Batch(kept, batch.reached)
+        for some in _grouped(spans, way, bounds):
+            if isinstance(some, range):
+                batches = _pieces(store, wanted.types, way, some, need)
+            else:
+                batches = iter([(_naming(store, wanted, some), len(some))])
+            for batch, cost in batches:
+                yield batch
                 budget -= cost
                 if budget <= 0:
                     return
         yield Batch((), reached)
 
 
-def _named(store: SqlStore, run: str, positions: Sequence[int]) -> list[int]:
-    """Return which of ``positions`` name a run in their payload."""
-    rows = store.rows(
-        f"SELECT e.position FROM events e WHERE e.position IN ({marks(positions)})"  # noqa: S608 - constants
-        f" AND {_CONTAINS[store.driver.name]}",
-        (*positions, _naming(run)),
-    )
-    naming = {position for (position,) in rows}
-    return [position for position in positions if position in naming]
+def _grouped(spans: "Sequence[_Span]", way: Way, bounds: Bounds) -> Iterator[range | list[int]]:
+    """Yield whole spans as ranges, and the positions of the others together in lists."""
+    group: list[int] = []
+    for span in spans:
+        places = range(max(span.first, bounds[0]), min(span.last, bounds[1]) + 1)[:: way.sign]
+        if span.whole or len(group) >= CHUNK:
+            yield from (some for some in [group] if some)
+            group = []
+        if span.whole:
+            yield places
+        else:
+            group += places
+    if group:
+        yield group
+
+
+def _naming(store: SqlStore, wanted: Wanted, positions: Sequence[int]) -> Batch:
+    """Return which of ``positions`` name the wanted run in their payload, and are of its types."""
+    named, kept = b'"run":' + orjson.dumps(wanted.run), list[int]()
+    kinds = f" AND e.type IN ({marks(wanted.types)})" if wanted.types else ""
+    for start in range(0, len(positions), CHUNK):
+        some = positions[start : start + CHUNK]
+        rows = store.rows(
+            f"SELECT e.position FROM events e WHERE e.position IN ({marks(some)})"  # noqa: S608 - constants
+            f" AND {_CONTAINS[store.driver.name]}{kinds}",
+            (*some, named, *wanted.types),
+        )
+        found = {position for (position,) in rows}
+        kept += [position for position in some if position in found]
+    return Batch(kept, positions[-1])
 
 
 def _pieces(
-    store: SqlStore, types: Sequence[str], way: Way, bounds: tuple[int, int], need: int
+    store: SqlStore, types: Sequence[str], way: Way, places: range, need: int
 ) -> Iterator[tuple[Batch, int]]:
-    """Yield the records of ``types``, or all, within ``bounds``, and what each piece costs."""
-    places = range(bounds[0], bounds[1] + 1)[:: way.sign]
+    """Yield the records of ``types``, or all, at ``places``, and what each piece costs."""
+    if _are_rare(types):
+        ends = (min(places[0], places[-1]), max(places[0], places[-1]))
+        found = of_types(store, types, ends, way, CANDIDATES)
+        yield found._replace(reached=min(max(found.reached, ends[0]), ends[1])), A_QUERY
+        return
     while places:
         some = places[: PIECE if types else need]
         kept = _typed(store, types, way, some, need) if types else some
@@ -313,10 +338,14 @@ def _fit(store: SqlStore, wanted: Wanted) -> _Fit:
     }
     asked = {name: value for name, value in given.items() if value not in ("", None)}
     rest = "".join(f" AND a.{name} ?" for name in asked)
+    values = tuple(asked.values())
+    if wanted.run:
+        rest += f" AND ({_ON_BEHALF})"
+        values += (run_stream(wanted.run), wanted.run, RUN_STREAM)
     streams = _streams(store, wanted)
     if streams is None:
-        return _Fit("", (), rest, tuple(asked.values()))
-    return _Fit(f" AND a.stream IN ({marks(streams)})", streams, rest, tuple(asked.values()))
+        return _Fit("", (), rest, values)
+    return _Fit(f" AND a.stream IN ({marks(streams)})", streams, rest, values)
 
 
 def _streams(store: SqlStore, wanted: Wanted) -> list[object] | None:

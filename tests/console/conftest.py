@@ -155,6 +155,16 @@ def write_hostile(store: SqlStore) -> None:
     )
     store.append(StreamName("model-default"), None, encoded([override]), context(2, actor=HOSTILE))
     store.append(StreamName(f"model-{HOSTILE}"), None, encoded([override]), context(3))
+    operating: list[e.Event] = [
+        e.DaemonStarted(holder=HOSTILE, code_version="1", schedules=(HOSTILE,)),
+        e.ScheduleDefined(
+            schedule=HOSTILE, since=datetime(2026, 1, 1, tzinfo=UTC), trigger=HOSTILE,
+            model=HOSTILE, definition={EVIL_KEY: HOSTILE},
+        ),
+        e.SchedulePaused(schedule=HOSTILE, who=HOSTILE, reason=HOSTILE),
+        e.TrainingHalted(who=HOSTILE, reason=HOSTILE),
+    ]  # fmt: skip
+    store.append(StreamName("daemon-host"), None, encoded(operating), context(5))
     failed = e.RunFailed(reason=HOSTILE, cycle=1, step=1)
     started = next(store.read(types=("RunStarted",)))
     store.append(StreamName("run-r2"), None, [_as_encoded(started), *encoded([failed])], context(4))

@@ -20,7 +20,7 @@ from stairways.core.values import Position
 from stairways.service.browsing import ROWS
 from stairways.service.seal import check_proof
 from stairways.store.records import record_bytes
-from stairways.store.seal import parse_public_key
+from stairways.store.seal import new_key, parse_public_key
 from stairways.store.sql import SqlStore
 from tests.console.conftest import AUDITOR, HOSTILE, OPERATOR, Console, new_digest, serving
 
@@ -65,7 +65,14 @@ def test_an_operator_sees_runs_and_no_records(console: Console) -> None:
     for path in ("/runs", "/models", "/models/default", "/data", "/daemon"):
         assert console.get(path, OPERATOR).status == 200
     assert "/events" not in console.get("/runs/r1/cycles/1/1", OPERATOR).text
-    for path in ("/events", "/events/5", "/events/5/proof", "/events/5/record", "/integrity"):
+    for path in (
+        "/events",
+        "/events/5",
+        "/events/5/proof",
+        "/events/5/record",
+        "/events/5/check",
+        "/integrity",
+    ):
         assert console.get(path, OPERATOR).status == 403
 
 
@@ -161,6 +168,34 @@ def test_the_command_that_a_record_names_prints_its_leaf(console: Console, tmp_p
 
     assert done.stdout.split()[-1] in page
     assert done.stdout.split()[-1] == leaf_hash((tmp_path / "5.json").read_bytes()).hex()
+
+
+@pytest.mark.parametrize("position", [1, 2, 5, 1000, -1])
+def test_openssl_alone_checks_a_record_and_finds_a_changed_one(
+    console: Console, store: SqlStore, tmp_path: Path, position: int
+) -> None:
+    if shutil.which("openssl") is None:
+        pytest.skip("no openssl on this machine")
+    at = position if position > 0 else store.head().size
+    for part, name in (("record", f"{at}.json"), ("proof", f"{at}.tlog-proof"), ("check", "c.sh")):
+        text = console.get(f"/events/{at}/{part}").text
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    [said] = [json.loads(one.payload) for one in store.read(types=("KeyRotated",))]
+    other = str(new_key("example.org/log").public)
+
+    assert checked(tmp_path, said["key"]) == 0
+    assert checked(tmp_path, other) != 0
+    record = (tmp_path / f"{at}.json").read_text(encoding="utf-8")
+    (tmp_path / f"{at}.json").write_text(record.replace(":", " :", 1), encoding="utf-8")
+    assert checked(tmp_path, said["key"]) == 1
+
+
+def checked(folder: Path, key: str) -> int:
+    """Run the script as an auditor does; return its exit code."""
+    done = subprocess.run(
+        ["/bin/sh", "c.sh", key], capture_output=True, text=True, check=False, cwd=folder
+    )
+    return done.returncode
 
 
 SQL = (

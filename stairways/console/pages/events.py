@@ -4,6 +4,7 @@ from starlette.responses import Response
 
 from stairways.codec import CLASSES
 from stairways.console.desk import Call, Page
+from stairways.console.elsewhere import script
 from stairways.console.proving import covering, is_intact, proven, record_of
 from stairways.console.questions import (
     AFTER,
@@ -25,6 +26,7 @@ from stairways.service.searching import Wanted
 from stairways.service.tabular import Row
 from stairways.store.contract import Record
 from stairways.store.records import record_bytes
+from stairways.store.seal import Proof
 
 FILTERS = (
     text("run", "Only what belongs to this run."),
@@ -86,18 +88,29 @@ def show_event(call: Call) -> Response:
 
 def proof(call: Call) -> Response:
     """Return the proof that a record is under the newest signed checkpoint."""
-    at = record_of(call.desk, _position(call)).position
-    note = covering(call.desk, at)
-    if note is None:
-        raise SealError(f"No signed checkpoint covers {at} yet; `stairways seal` signs one.")
-    made = call.desk.subtrees.proof(at, note)
+    at, made = _proved(call)
     return call.file(f"{at}.tlog-proof", str(made).encode(), "text/plain; charset=utf-8")
+
+
+def check_file(call: Call) -> Response:
+    """Return a shell script that checks the proof with openssl."""
+    at, made = _proved(call)
+    return call.file(f"check-{at}.sh", script(made).encode(), "text/x-shellscript; charset=utf-8")
 
 
 def record_file(call: Call) -> Response:
     """Return the bytes of a record whose leaf hash is in the log."""
     record = record_of(call.desk, _position(call))
     return call.file(f"{record.position}.json", record_bytes(record), "application/json")
+
+
+def _proved(call: Call) -> tuple[Position, Proof]:
+    """Return a position and the proof of its record, or raise ``SealError``."""
+    at = record_of(call.desk, _position(call)).position
+    note = covering(call.desk, at)
+    if note is None:
+        raise SealError(f"No signed checkpoint covers {at} yet; `stairways seal` signs one.")
+    return at, call.desk.subtrees.proof(at, note)
 
 
 def gist(record: Record) -> str:
@@ -145,6 +158,13 @@ PAGES = (
     Page("/events/{position}", show_event, "A record and its proof", auditors_only=True),
     Page(
         "/events/{position}/proof", proof, "A record's proof", auditors_only=True, kind="text/plain"
+    ),
+    Page(
+        "/events/{position}/check",
+        check_file,
+        "A script that checks the proof",
+        auditors_only=True,
+        kind="text/x-shellscript",
     ),
     Page(
         "/events/{position}/record",

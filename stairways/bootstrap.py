@@ -7,7 +7,7 @@ import socket
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -66,6 +66,19 @@ class App:
         return settings.load(
             file=self.flags.config, environment=self.environment, flags=self.flags.given
         ).schedule
+
+    def environment_of_runs(self, schedule: str) -> Mapping[str, str]:
+        """Return the environment of a process that trains for a schedule.
+
+        What may hold a password goes this way: command lines are there for all to read.
+        """
+        named = replace(self.settings, metrics=replace(self.settings.metrics, schedule=schedule))
+        return {
+            **self.environment,
+            **settings.as_environment(named, "metrics"),
+            "STAIRWAYS_DATABASE_URL": self.database_url,
+            "STAIRWAYS_ACTOR": self.actor,
+        }
 
     @property
     def database_url(self) -> str:

@@ -1,11 +1,12 @@
 """``stairways daemon``: keep schedules, and say how they stand."""
 
-import os
 import signal
 import socket
 import sys
 import threading
 from collections.abc import Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -13,15 +14,16 @@ import structlog
 
 from stairways.cli.columns import SCHEDULES
 from stairways.cli.printing import print_json, print_rows
-from stairways.errors import SettingsError
+from stairways.errors import MetricsUnavailableError, SettingsError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from stairways.bootstrap import App
     from stairways.daemon.keeping import Daemon
     from stairways.daemon.schedule import Schedule
     from stairways.store.contract import Appended, EventStore
+    from stairways.store.sql import SqlStore
 
 _LOG = structlog.get_logger("daemon")
 
@@ -158,7 +160,27 @@ def _keep(app: "App") -> None:
         )
         daemon = Daemon(outside, settings.schedule, settings.daemon)
         alarm = Alarm(signals.wake)
-        _loop(app, daemon, alarm, signals)
+        with _scraped(app, store):
+            _loop(app, daemon, alarm, signals)
+
+
+@contextmanager
+def _scraped(app: "App", store: "SqlStore") -> "Iterator[None]":
+    """Serve metrics meanwhile; where another program has the port, say so and go on without.
+
+    The runs push theirs themselves, each under its schedule.
+    """
+    exporter = app.exporter(store, rules=replace(app.settings.metrics, gateway=None), serve=True)
+    try:
+        exporter.start()
+    except MetricsUnavailableError as error:
+        _LOG.warning("no metrics can be scraped here", reason=str(error))
+        yield
+        return
+    try:
+        yield
+    finally:
+        exporter.stop()
 
 
 class Signals:
@@ -210,19 +232,15 @@ def _reload(app: "App", daemon: "Daemon", alarm: Any) -> None:  # noqa: ANN401 -
     _LOG.info("settings were read again", schedules=", ".join(schedules))
 
 
-def _launcher(app: "App") -> "Callable[[Schedule, str, int], Any]":
+def _launcher(app: "App") -> "Callable[[str, Schedule, str, int], Any]":
     """Return what starts `stairways train` with everything said on its command line."""
     from stairways.daemon.workers import Process, arguments  # noqa: PLC0415 - as above
 
-    environment = {
-        **os.environ,
-        "STAIRWAYS_DATABASE_URL": app.database_url,
-        "STAIRWAYS_ACTOR": app.actor,
-    }
     quiet = ["--log-level", app.settings.log.level, "--json-logs"]
 
-    def launch(schedule: "Schedule", run: str, seed: int) -> Process:
+    def launch(name: str, schedule: "Schedule", run: str, seed: int, /) -> Process:
         said: Sequence[str] = arguments(schedule, run, seed)
-        return Process([sys.executable, "-m", "stairways", *quiet, *said], environment)
+        command = [sys.executable, "-m", "stairways", *quiet, *said]
+        return Process(command, app.environment_of_runs(name))
 
     return launch

@@ -211,7 +211,7 @@ class Daemon:
             case Claim():
                 self._claim(name, action, operation.schedule(name).fires)
             case Attempt(fire):
-                worker = self._out.launch(schedule, fire.run, fire.seed)
+                worker = self._out.launch(name, schedule, fire.run, fire.seed)
                 self._running[name] = Running(fire, schedule.model, worker)
                 _LOG.info("trains", schedule=name, run=fire.run, attempt=fire.failures + 1)
 

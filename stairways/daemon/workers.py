@@ -42,8 +42,8 @@ class Worker(Protocol):
 class Launcher(Protocol):
     """Starts workers."""
 
-    def __call__(self, schedule: Schedule, run: str, seed: int, /) -> Worker:
-        """Start to train ``run``, or to go on with it."""
+    def __call__(self, name: str, schedule: Schedule, run: str, seed: int, /) -> Worker:
+        """Start to train ``run`` of the schedule ``name``, or to go on with it."""
         ...
 
 

@@ -182,6 +182,16 @@ def flatten(settings: Settings) -> Mapping[str, str]:
     return {name: recorded[name] for name in names() if name.partition(".")[0] not in UNRECORDED}
 
 
+def as_environment(settings: Settings, section: str) -> Mapping[str, str]:
+    """Return a section as the environment variables that give its values to another process."""
+    texts = _texts(settings)
+    return {
+        f"{PREFIX}{name.upper().replace('.', '__', 1)}": texts[name]
+        for name in names()
+        if name.partition(".")[0] == section
+    }
+
+
 def default_texts() -> Mapping[str, str]:
     """Return the default of every setting, dotted name to canonical text."""
     return _texts(Settings())

@@ -1,9 +1,10 @@
 """A daemon in hand: its clock is moved, its workers are pretended, its log is in memory."""
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
@@ -15,6 +16,7 @@ from stairways.service.journal import decoded, encoded
 from stairways.service.leases import Holding, Watch
 from stairways.store.contract import Context, EventStore, Holder
 from stairways.store.memory import MemoryStore
+from tests.daemon.programs import Place
 
 START = datetime(2026, 1, 5, 14, 0, 30, tzinfo=UTC)
 _NUMBERS = itertools.count()
@@ -63,7 +65,7 @@ class Hands:
     def set_clock_back(self, seconds: float) -> None:
         self.now -= timedelta(seconds=seconds)
 
-    def launch(self, schedule: Schedule, run: str, seed: int, /) -> Pretended:
+    def launch(self, name: str, schedule: Schedule, run: str, seed: int, /) -> Pretended:
         worker = Pretended(run, seed)
         self.workers.append(worker)
         return worker
@@ -111,4 +113,15 @@ def minutely() -> Schedule:
     return Schedule(every=60, data="bars", model="m", attempts=2, backoff=30, late=600)
 
 
-NewHands = Callable[[], Hands]
+@pytest.fixture
+def new_place(tmp_path: Path, new_log: Callable[[str], str]) -> Iterator[Callable[[str], Place]]:
+    """Make a place for real daemons on a log in SQLite or PostgreSQL."""
+    places: list[Place] = []
+
+    def make(kind: str) -> Place:
+        places.append(Place(tmp_path, new_log(kind)))
+        return places[-1]
+
+    yield make
+    for place in places:
+        place.clean_up()

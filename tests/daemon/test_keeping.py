@@ -350,10 +350,10 @@ def test_a_fault_in_keeping_one_schedule_spares_the_others_and_is_recorded(
 ) -> None:
     daemon = hands.daemon(bad=minutely, good=replace(minutely, model="g"))
 
-    def launch(schedule: Schedule, run: str, seed: int, /) -> object:
+    def launch(name: str, schedule: Schedule, run: str, seed: int, /) -> object:
         if schedule.model == "m":
             raise ZeroDivisionError("oh")
-        return Hands.launch(hands, schedule, run, seed)
+        return Hands.launch(hands, name, schedule, run, seed)
 
     object.__setattr__(daemon._out, "launch", launch)
     hands.wait(30)

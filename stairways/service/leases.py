@@ -152,11 +152,15 @@ class Holding:
         return lease
 
     def _beat(self) -> None:
+        told = ""
         while not self._ended.wait(self._seconds / BEATS):
             try:
                 self.renew()
+                told = ""
             except StairwaysError as error:  # the fence keeps others safe from this process
-                _LOG.warning("leases could not be renewed", reason=str(error))
+                if str(error) != told:
+                    told = str(error)
+                    _LOG.warning("leases could not be renewed", reason=told)
 
 
 @contextmanager

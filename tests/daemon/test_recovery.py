@@ -1,0 +1,211 @@
+"""What goes wrong around a daemon and its runs: nothing is lost, and what to do is said once."""
+
+import contextlib
+import os
+import resource
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from stairways.core import events as e
+from stairways.service.replay import replay_run
+from stairways.service.verify import verify_log
+from stairways.store.opening import open_store, upgrade
+from tests.conftest import Postgres
+from tests.daemon.programs import Place
+from tests.processes import ROOT, bars_file, finish, train_command
+
+NewPlace = Callable[[str], Place]
+MEGABYTE = 2**20
+
+
+def spoken(place: Place, words: str) -> int:
+    return place.said.read_text().count(words)
+
+
+def sound(place: Place) -> None:
+    """The one due time was trained by one run to its end, and the log is as it should be."""
+    (fired,) = place.events(e.ScheduleFired)
+    assert [one.run for one in place.events(e.ScheduleFinished)] == [fired.run]
+    assert place.events(e.ScheduleFailed) == []
+    assert verify_log(place.url).clean
+    store = open_store(place.url)
+    assert replay_run(store, fired.run).clean
+    store.close()
+
+
+def ordered(place: Place, cycles: int, attempts: int = 20) -> "subprocess.Popen[bytes]":
+    """Start a daemon that trains one run of so many cycles."""
+    place.settle(cycles=cycles, cron="0 3 1 jan *", attempts=attempts)
+    daemon = place.start()
+    place.wait_for(e.ScheduleDefined)
+    place.run("daemon", "trigger", "nightly", "--reason", "the test")
+    return daemon
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of its own, of 24 MB."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=24m", "none", str(disk)],  # noqa: S607 - of the system
+        capture_output=True,
+        check=False,
+    )
+    if mounted.returncode != 0:
+        pytest.skip("Mounting a small disk needs the rights of root.")
+    yield disk
+    subprocess.run(["umount", "-l", str(disk)], check=True)  # noqa: S607 - of the system
+
+
+def test_a_disk_that_is_full_stops_a_run_which_goes_on_when_there_is_room(
+    small_disk: Path,
+) -> None:
+    url = f"sqlite:///{small_disk}/log.db"
+    upgrade(url)
+    place = Place(small_disk, url)
+    place.said = small_disk.parent / "said.txt"
+    filler = small_disk / "filler"
+    try:
+        ordered(place, 12)
+        place.wait_for(e.PolicyUpdated)
+        fill(filler)
+        place.wait(lambda: spoken(place, "cannot keep a schedule") > 0, "word of a full disk")
+        steps = len(place.events(e.PolicyUpdated))
+        time.sleep(2)
+        assert spoken(place, "cannot keep a schedule") == 1
+        assert spoken(place, "database or disk is full") >= 2
+        filler.unlink()
+        place.wait_for(e.RunResumed)
+        assert len(place.events(e.PolicyUpdated)) >= steps
+        place.wait_for(e.ScheduleFinished)
+        place.stop()
+        sound(place)
+    finally:
+        place.clean_up()
+
+
+def fill(file: Path) -> None:
+    """Write until the disk holds no byte more."""
+    with file.open("wb", buffering=0) as full, contextlib.suppress(OSError):
+        while full.write(bytes(MEGABYTE // 16)):
+            continue
+
+
+def test_a_file_that_may_not_grow_stops_train_with_one_sentence(tmp_path: Path) -> None:
+    url, bars = f"sqlite:///{tmp_path}/log.db", bars_file(tmp_path)
+    upgrade(url)
+
+    def limit() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (MEGABYTE, MEGABYTE))
+
+    stopped = subprocess.run(
+        train_command(url, bars, 4),
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd="/",
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        preexec_fn=limit,
+    )
+
+    assert stopped.returncode == 2
+    (said,) = (line for line in stopped.stderr.splitlines() if line.startswith("stairways: "))
+    assert f"The log {tmp_path}/log.db cannot be used" in said
+    assert "Traceback" not in stopped.stderr
+    finish(train_command(url, bars, 4))
+    store = open_store(url)
+    assert replay_run(store, "latest").clean
+    store.close()
+    assert verify_log(url).clean
+
+
+def test_a_database_that_becomes_read_only_is_waited_for(
+    own_postgres: Postgres, tmp_path: Path
+) -> None:
+    upgrade(own_postgres.url)
+    place = Place(tmp_path, own_postgres.url)
+    try:
+        ordered(place, 12)
+        place.wait_for(e.PolicyUpdated)
+        allow_writing(own_postgres, allowed=False)
+        place.wait(lambda: spoken(place, "read-only transaction") >= 1, "word of a read-only log")
+        allow_writing(own_postgres, allowed=True)
+        place.wait_for(e.ScheduleFinished)
+        place.stop()
+        sound(place)
+    finally:
+        place.clean_up()
+
+
+def allow_writing(server: Postgres, *, allowed: bool) -> None:
+    """Let a database be written, or only read, also by who is connected already."""
+    word = "off" if allowed else "on"
+    with psycopg.connect(server.url.replace("+psycopg", ""), autocommit=True) as connection:
+        connection.execute("SET default_transaction_read_only = off")
+        connection.execute(f"ALTER DATABASE postgres SET default_transaction_read_only = {word}")
+        connection.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE datname = 'postgres' AND pid <> pg_backend_pid()"
+        )
+
+
+def test_a_postgres_that_restarts_is_waited_for(own_postgres: Postgres, tmp_path: Path) -> None:
+    upgrade(own_postgres.url)
+    place = Place(tmp_path, own_postgres.url)
+    try:
+        ordered(place, 12)
+        place.wait_for(e.PolicyUpdated)
+        own_postgres.stop()
+        own_postgres.start()
+        place.wait_for(e.ScheduleFinished)
+        place.stop()
+        sound(place)
+    finally:
+        place.clean_up()
+
+
+def test_a_gateway_that_is_down_costs_a_warning_and_an_event(new_place: NewPlace) -> None:
+    place = new_place("sqlite")
+    place.settle(cycles=1, cron="0 3 1 jan *")
+    settings = place.folder / "stairways.toml"
+    settings.write_text(
+        settings.read_text().replace("port = 0", 'port = 0\ngateway = "http://127.0.0.1:9"')
+    )
+    place.start()
+    place.wait_for(e.ScheduleDefined)
+    place.run("daemon", "trigger", "nightly", "--reason", "the test")
+    place.wait_for(e.ScheduleFinished)
+    place.stop()
+
+    sound(place)
+    failed = place.events(e.AlertPushFailed)
+    assert [one.schedule for one in failed] == ["nightly"]
+    assert failed[0].gateway == "http://127.0.0.1:9"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[schedule.nightly\n", "cannot be read"),
+        ("[schedule.nightly]\nevery = 5\n", "give either bars or data"),
+        ("", "The settings have no schedule"),
+    ],
+)
+def test_settings_that_are_not_fit_stop_a_daemon_before_it_touches_the_log(
+    new_place: NewPlace, text: str, said: str
+) -> None:
+    place = new_place("sqlite")
+    (place.folder / "stairways.toml").write_text(text)
+
+    assert place.start().wait(60) == 2
+
+    (sentence,) = place.said.read_text().splitlines()
+    assert sentence.startswith("stairways: ")
+    assert said in sentence
+    assert place.events(e.DaemonStarted) == []

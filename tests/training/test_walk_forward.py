@@ -7,13 +7,15 @@ from itertools import count, groupby, pairwise
 
 import orjson
 import pytest
+from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stairways import cli, settings
 from stairways.core import events as e
 from stairways.core.stairway import Programme, fold_windows
 from stairways.core.values import Position, StreamName
-from stairways.errors import BarsRefusedError, NoSuchRunError
+from stairways.errors import BarsRefusedError, NoSuchRunError, SettingsError
 from stairways.market.bars import Bars
 from stairways.market.canonical import encode_bars
 from stairways.service.evidence import invented_after
@@ -21,6 +23,7 @@ from stairways.service.journal import decoded
 from stairways.service.replay import replay_run
 from stairways.service.run_stairway import check_job, run_stairway
 from stairways.service.walk_forward import fold_run, fold_to_come, place_of, walk_of
+from stairways.settings import Given
 from stairways.store.contract import Context, Encoded, EventStore, Record
 from stairways.store.memory import MemoryStore
 from tests.log_content import content
@@ -245,3 +248,57 @@ def test_more_folds_than_the_bars_have_room_for_are_refused(bars: Bars, folds: i
     plan = small_plan(**{**FOLDS, "stairway__folds": str(folds)})
     with pytest.raises(BarsRefusedError, match=r"fold 1 of .* fewer folds"):
         check_job(bars, plan)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--bars", "a.csv", "--walk-forward", "0"), "0 is not in the range x>=1"),
+        (("--bars", "a.csv", "--walk-forward", "many"), "'many' is not a valid integer"),
+        (("--walk-forward", "3"), "--walk-forward begins runs: give --bars or --data as well."),
+    ],
+)
+def test_a_walk_that_cannot_be_is_refused_in_one_sentence(
+    arguments: tuple[str, ...], said: str
+) -> None:
+    result = CliRunner().invoke(cli.main, ["train", *arguments])
+    assert result.exit_code == 2
+    assert said in result.stderr
+    assert result.stderr.count("Error: ") == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"stairway__folds": "2", "stairway__fold": "3"}, "fold 3 of 2 folds"),
+        ({"stairway__fold": "1"}, "fold 1 of 0 folds"),
+        (
+            {
+                "stairway__folds": "2",
+                "stairway__train_until": "2010-01-01",
+                "stairway__calibrate_until": "2011-01-01",
+            },
+            "walk-forward cuts by shares",
+        ),
+    ],
+)
+def test_settings_of_folds_that_contradict_each_other_are_refused(
+    changes: dict[str, str], said: str
+) -> None:
+    with pytest.raises(SettingsError, match=said):
+        small_plan(**changes)
+
+
+def test_every_fold_has_a_model_of_its_own_and_the_same_settings_else() -> None:
+    whole = settings.build([Given("stairway.folds", "3", "a test")])
+    second = settings.for_fold(whole, 2)
+    third = settings.for_fold(second, 3)
+    assert (second.run.model, third.run.model) == ("default-fold-2", "default-fold-3")
+    changed = {
+        name
+        for name, text in settings.flatten(third).items()
+        if text != settings.flatten(whole)[name]
+    }
+    assert changed == {"run.model", "stairway.fold"}
+    with pytest.raises(SettingsError, match=r"Fold 1 .* cannot be run"):
+        settings.for_fold(settings.build([Given("run.model", "m" * 62, "a test")]), 1)

@@ -13,6 +13,9 @@ import numpy.typing as npt
 
 from stairways.core.sharpe import NO_SPREAD
 
+MOST = 1e15
+"""Products are cut to this, a thousand billion times the capital."""
+
 Float64 = npt.NDArray[np.float64]
 Int64 = npt.NDArray[np.int64]
 
@@ -74,12 +77,15 @@ def resampled_sums(values: Float64, blocks: Blocks) -> Float64:
 
 
 def resampled_products(values: Float64, blocks: Blocks) -> Float64:
-    """Return the product of ``(n,)`` values in each resample, ``(B,)``."""
+    """Return the product of ``(n,)`` values in each resample, ``(B,)``, within ±``MOST``.
+
+    A jump that is drawn again and again may otherwise leave what numbers can hold.
+    """
     length, last = blocks.length, blocks.bars - (len(blocks.starts) - 1) * blocks.length
     full, rest = (_products(values, size) for size in (length, last))
     total: Float64 = rest[blocks.starts[-1]].copy()
     for row in blocks.starts[:-1]:
-        total *= full[row]
+        total = np.clip(total * full[row], -MOST, MOST)
     return total
 
 
@@ -132,5 +138,5 @@ def _products(values: Float64, size: int) -> Float64:
     around = _round_the_end(values, size)
     found: Float64 = np.ones(len(values))
     for step in range(size):
-        found *= around[step : step + len(values)]
+        found = np.clip(found * around[step : step + len(values)], -MOST, MOST)
     return found

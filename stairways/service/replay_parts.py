@@ -28,8 +28,12 @@ STEP_TYPES: dict[str, type] = {
 OF_LOST_STEPS = ("decisions", "start_equity")
 """Results of an evaluation that can be told although some of its steps cannot be read."""
 
-MEANS = {("CycleFinished", "hold_rate")}
-"""Claims that were averaged in another order than here."""
+MEANS = {
+    ("CycleFinished", "hold_rate"),
+    ("EvaluationFinished", "sharpe"),
+    ("FoldTestFinished", "sharpe"),
+}
+"""Claims that were, or in older logs may have been, averaged in another order than here."""
 
 STATISTICS = ("SkillMeasured",)
 """Events whose real numbers may differ in the last digit where a mathematical library does."""

@@ -55,6 +55,12 @@ def test_a_resample_is_blocks_of_neighbouring_bars_round_the_end(
     )
 
 
+def test_jumps_drawn_again_and_again_stay_numbers() -> None:
+    values, blocks = made(1, 600, 8, 50)
+    jumps = np.where(np.arange(600) % 2, 101.0, 1.0 + values)
+    assert (resampled_products(jumps, blocks) == 1e15).all()
+
+
 def clustered(generator: np.random.Generator, count: int) -> Float64:
     """Return values of mean 0 that follow on each other, as volatile bars do."""
     shocks, values = generator.normal(0, 1, count + 50), np.zeros(count + 50)

@@ -6,6 +6,7 @@ which may hold secrets.
 """
 
 import logging
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Protocol
@@ -23,11 +24,20 @@ from rich.progress import (
 )
 from rich.progress import Progress as RichProgress
 from rich.text import Text
-from structlog.typing import Processor
+from structlog.typing import EventDict, Processor
 
 TENTHS = 10
 WITH_NOTE, WITH_TIMES, WITHOUT_TIMES = 100, 60, 44
 """Columns of a terminal that a bar's line needs with everything, without the note, and bare."""
+
+PLACES = ("run", "cycle", "position")
+"""What every line in JSON has: where in the log its figures can be found, or null."""
+
+DIGITS = 4
+HIDDEN = "***"
+SECRET = re.compile(r"(?i)(^|_)(password|passwd|secret|token|authorization|private_key)s?$")
+IN_URL = re.compile(r"(\w://[^\s/:@]*:)[^\s/]*@")
+"""A password in a URL, wherever in a text."""
 
 NARROWEST_BAR, WIDEST_BAR = 9, 40
 
@@ -126,7 +136,8 @@ class _Lines:
         self._console, self._whole = console, whole
 
     def msg(self, message: str) -> None:
-        self._console.print(Text.from_ansi(message), soft_wrap=self._whole)
+        safe = IN_URL.sub(rf"\g<1>{HIDDEN}@", message)  # wherever it came from, tracebacks too
+        self._console.print(Text.from_ansi(safe), soft_wrap=self._whole)
 
     log = debug = info = warning = warn = error = critical = exception = fatal = msg
 
@@ -138,6 +149,34 @@ class _Forward(logging.Handler):
         structlog.get_logger().log(
             record.levelno, record.getMessage(), logger=record.name, exc_info=record.exc_info
         )
+
+
+def _with_places(_logger: object, _method: str, line: EventDict) -> EventDict:
+    """Say in every line which run, cycle and position of the log it tells of, if any."""
+    return {**dict.fromkeys(PLACES), **line}
+
+
+def _for_eyes(_logger: object, _method: str, line: EventDict) -> EventDict:
+    """Round numbers, and leave out the places that a line does not tell of."""
+    told = {name: line[name] for name in line if line[name] is not None or name not in PLACES}
+    return {n: round(v, DIGITS) if isinstance(v, float) else v for n, v in told.items()}
+
+
+def _without_secrets(_logger: object, _method: str, line: EventDict) -> EventDict:
+    """Hide whatever is named like a secret; those in URLs are hidden where lines are written."""
+    return {name: _hidden(name, value) for name, value in line.items()}
+
+
+def _hidden(name: str, value: object) -> object:
+    if SECRET.search(name):
+        return HIDDEN
+    match value:
+        case dict():
+            return {key: _hidden(str(key), inner) for key, inner in value.items()}
+        case list() | tuple():
+            return [_hidden(name, inner) for inner in value]
+        case _:
+            return value
 
 
 def _number(level: str) -> int:
@@ -155,7 +194,9 @@ def _shared_processors(times: str) -> list[Processor]:
 def _json_processors() -> list[Processor]:
     return [
         *_shared_processors("iso"),
+        _with_places,
         structlog.processors.format_exc_info,
+        _without_secrets,
         structlog.processors.JSONRenderer(sort_keys=True),
     ]
 
@@ -165,4 +206,4 @@ def _text_processors(console: Console) -> list[Processor]:
         colors=console.color_system is not None,
         exception_formatter=structlog.dev.plain_traceback,
     )
-    return [*_shared_processors("%Y-%m-%d %H:%M:%SZ"), renderer]
+    return [*_shared_processors("%Y-%m-%d %H:%M:%SZ"), _for_eyes, _without_secrets, renderer]

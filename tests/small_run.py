@@ -8,6 +8,7 @@ from stairways.core import events as e
 from stairways.core.gate import Verdict
 from stairways.core.progress import Progress
 from stairways.core.stairway import Cycle
+from stairways.core.values import Position
 from stairways.service.plan import Plan
 from stairways.service.run_stairway import Job
 from stairways.settings import Given
@@ -39,13 +40,12 @@ class Quiet:
 
     def advanced(self, progress: Progress, cycle: Cycle) -> None: ...
 
-    def rolled_back(self, cycle: Cycle, attempt: int, divergence: float) -> None:
-        self.rollbacks.append((cycle.number, attempt, divergence))
-
-    def judged(
-        self, cycle: Cycle, divergence: float, result: e.EvaluationFinished | None, verdict: Verdict
-    ) -> None:
-        self.verdicts.append(verdict)
+    def noted(self, event: e.Event, position: Position) -> None:
+        match event:
+            case e.DivergenceDetected():
+                self.rollbacks.append((event.cycle, event.attempt, event.divergence))
+            case e.CycleVerdict():
+                self.verdicts.append(Verdict(event.promoted, event.failed, event.reason))
 
 
 def small_plan(**changes: str) -> Plan:

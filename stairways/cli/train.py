@@ -6,10 +6,11 @@ import sys
 import threading
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 import structlog
+from structlog.contextvars import bind_contextvars, bound_contextvars
 
 from stairways.cli.data_options import Declared, declarations
 from stairways.cli.portable import enter, enter_recorded
@@ -21,11 +22,10 @@ from stairways.logs import waiting
 if TYPE_CHECKING:
     from stairways.bootstrap import App
     from stairways.core import events as e
-    from stairways.core.gate import Verdict
     from stairways.core.progress import Progress
     from stairways.core.projections import RunSummary
     from stairways.core.stairway import Cycle
-    from stairways.core.values import Digest
+    from stairways.core.values import Digest, Position
     from stairways.logs import Progress as Bar
     from stairways.market.aligned import Aligned
     from stairways.market.bars import Bars
@@ -182,7 +182,8 @@ def train(app: "App", job: "Job", *, until_input_ends: bool = False) -> "RunSumm
         bar.advance(0, "compiling the environment (first run only)")
         job.watcher.show(bar)  # type: ignore[attr-defined] # made below
         brake = _brake(job, until_input_ends=until_input_ends)
-        run_alone(replace(job, brake=brake), this_process())
+        with bound_contextvars(run=job.run, cycle=None, position=None):
+            run_alone(replace(job, brake=brake), this_process())
     return summary_of(job.store, job.run)
 
 
@@ -206,7 +207,7 @@ def _await_end(told: list[str]) -> None:
 
 
 class Watcher:
-    """Moves the bar with every update and logs every verdict."""
+    """Moves the bar with every update and logs what is decided."""
 
     def __init__(self, plan: "Plan") -> None:
         self._plan = plan
@@ -227,24 +228,33 @@ class Watcher:
             self._bar.advance(max(0, done - self._shown), note)
         self._shown = max(self._shown, done)
 
-    def rolled_back(self, cycle: "Cycle", attempt: int, divergence: float) -> None:
-        """Log that an attempt was rolled back."""
-        limit = self._plan.programme.divergence_limit
-        facts = {"cycle": cycle.name, "attempt": attempt, "limit": limit}
-        _LOG.warning("rolled back: diverged", **facts, divergence=round(divergence, 4))
+    def noted(self, event: "e.Event", position: "Position") -> None:
+        """Log what an event says, in its own figures; lines from here on name its position."""
+        from stairways.core import events as kinds  # noqa: PLC0415 - help must start in a blink
 
-    def judged(
-        self,
-        cycle: "Cycle",
-        divergence: float,
-        result: "e.EvaluationFinished | None",
-        verdict: "Verdict",
-    ) -> None:
-        """Log the verdict of a cycle."""
-        facts: dict[str, Any] = {"cycle": cycle.name, "divergence": round(divergence, 4)}
-        if result is not None:
-            facts |= {"hold_rate": round(result.hold_rate, 4), "profit": round(result.profit, 4)}
-        _LOG.info(verdict.reason, **facts)
+        bind_contextvars(position=position)
+        match event:
+            case kinds.RunStarted():
+                _LOG.info("run started", model=event.model, seed=event.seed)
+            case kinds.CycleStarted():
+                bind_contextvars(cycle=event.cycle)
+                facts = {"target": event.target, "learning_rate": event.learning_rate}
+                _LOG.debug("cycle started", attempt=event.attempt, **facts)
+            case kinds.DivergenceDetected():
+                facts = {"divergence": event.divergence, "limit": event.limit}
+                _LOG.warning("diverged", attempt=event.attempt, **facts)
+            case kinds.ModelRolledBack():
+                facts = {"attempt": event.attempt, "learning_rate": event.learning_rate}
+                _LOG.warning("rolled back", reason=event.reason, **facts)
+            case kinds.EvaluationFinished():
+                facts = {"hold_rate": event.hold_rate, "effectiveness": event.effectiveness}
+                facts |= {"profit": event.profit, "drawdown": event.drawdown}
+                _LOG.info("validated", attempt=event.attempt, **facts)
+            case kinds.CycleVerdict():
+                _LOG.info(event.reason, attempt=event.attempt, promoted=event.promoted)
+            case kinds.RunFinished():
+                facts = {"cycles": event.cycles, "promoted": event.promoted}
+                _LOG.info("run finished", steps=event.steps, **facts)
 
 
 def _new_job(

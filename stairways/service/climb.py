@@ -13,7 +13,6 @@ import numpy as np
 
 from stairways.core import events as e
 from stairways.core.divergence import relative_distance
-from stairways.core.gate import Verdict
 from stairways.core.progress import Progress, evolve
 from stairways.core.stairway import Cycle, Windows
 from stairways.core.values import Digest, Position, StreamName, digest_of
@@ -47,14 +46,8 @@ class Watcher(Protocol):
         """Take note that an update was made."""
         ...
 
-    def rolled_back(self, cycle: Cycle, attempt: int, divergence: float) -> None:
-        """Take note that an attempt diverged and that its parameters are back where they were."""
-        ...
-
-    def judged(
-        self, cycle: Cycle, divergence: float, result: e.EvaluationFinished | None, verdict: Verdict
-    ) -> None:
-        """Take note of a cycle's verdict; without a result no attempt came to be evaluated."""
+    def noted(self, event: e.Event, position: Position) -> None:
+        """Take note of an event about the run, which stands at ``position`` in the log."""
         ...
 
 
@@ -94,8 +87,9 @@ class Climber:
         appended = self.journal.write(stream, *events, blobs=self.kept)
         self.kept.clear()
         self.latest = appended.last
-        for event in events:
+        for place, event in enumerate(events):
             self.progress = evolve(self.progress, event)
+            self.watcher.noted(event, Position(appended.first + place))
         return appended
 
     def keep(self, content: State) -> Digest:
@@ -275,9 +269,7 @@ class Climber:
                 reference=anchor.parameters,
             ),
         )
-        divergence = self.progress.divergence
         self.roll_back(cycle, attempt, "divergence", detected.last)
-        self.watcher.rolled_back(cycle, attempt, divergence)
 
     def finish_training(self, cycle: Cycle, attempt: int) -> None:
         """Record that an attempt has taken all its steps, unless that is recorded already."""

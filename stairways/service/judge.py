@@ -20,7 +20,6 @@ from stairways.training.state import parameter_digest
 
 def judge(climber: Climber, cycle: Cycle, attempt: int) -> None:
     """Evaluate the candidate, decide its gates, and promote it or roll it back."""
-    divergence = climber.progress.divergence
     course = Course(
         climber.bars, climber.tape, climber.plan.trading, climber.plan.control, cycle.target
     )
@@ -35,7 +34,6 @@ def judge(climber: Climber, cycle: Cycle, attempt: int) -> None:
         promote(climber, cycle, calibration, result.profit, decided)
     else:
         climber.roll_back(cycle, attempt, outcome.reason, decided)
-    climber.watcher.judged(cycle, divergence, result, outcome)
 
 
 def reject_diverged(climber: Climber, cycle: Cycle, attempt: int) -> None:
@@ -43,7 +41,6 @@ def reject_diverged(climber: Climber, cycle: Cycle, attempt: int) -> None:
     reason = f"rejected: diverged in {attempt} of {attempt} attempts"
     outcome = Verdict(promoted=False, failed=("divergence",), reason=reason)
     _record_verdict(climber, cycle, attempt, outcome, (climber.last_update,))
-    climber.watcher.judged(cycle, climber.progress.divergence, None, outcome)
 
 
 def promote(

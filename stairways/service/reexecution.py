@@ -183,9 +183,7 @@ class _Advancing:
     def advanced(self, progress: Progress, cycle: Cycle) -> None:  # noqa: ARG002 - a watcher's face
         self.advance(self.events)
 
-    def rolled_back(self, *_: object) -> None: ...
-
-    def judged(self, *_: object) -> None: ...
+    def noted(self, *_: object) -> None: ...
 
 
 def act_once(climber: Climber, cycle: Cycle) -> None:

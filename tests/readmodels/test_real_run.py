@@ -9,9 +9,9 @@ import pytest
 
 from stairways.core import curves, projections
 from stairways.core import events as e
-from stairways.core.gate import Verdict
 from stairways.core.progress import Progress
 from stairways.core.stairway import Cycle
+from stairways.core.values import Position
 from stairways.market.canonical import encode_bars
 from stairways.market.simulation import simulate
 from stairways.readmodels import queries
@@ -37,11 +37,7 @@ class Follower:
     def advanced(self, progress: Progress, cycle: Cycle) -> None:
         self.seen.append(self.projector.catch_up())
 
-    def rolled_back(self, cycle: Cycle, attempt: int, divergence: float) -> None: ...
-
-    def judged(
-        self, cycle: Cycle, divergence: float, result: e.EvaluationFinished | None, verdict: Verdict
-    ) -> None: ...
+    def noted(self, event: e.Event, position: Position) -> None: ...
 
 
 @pytest.fixture

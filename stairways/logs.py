@@ -34,6 +34,8 @@ PLACES = ("run", "cycle", "position")
 """What every line in JSON has: where in the log its figures can be found, or null."""
 
 DIGITS = 4
+"""Significant digits of a figure for eyes."""
+
 HIDDEN = "***"
 SECRET = re.compile(r"(?i)(^|_)(password|passwd|secret|token|authorization|private_key)s?$")
 IN_URL = re.compile(r"(\w://[^\s/:@]*:)[^\s/]*@")
@@ -159,7 +161,7 @@ def _with_places(_logger: object, _method: str, line: EventDict) -> EventDict:
 def _for_eyes(_logger: object, _method: str, line: EventDict) -> EventDict:
     """Round numbers, and leave out the places that a line does not tell of."""
     told = {name: line[name] for name in line if line[name] is not None or name not in PLACES}
-    return {n: round(v, DIGITS) if isinstance(v, float) else v for n, v in told.items()}
+    return {n: float(f"{v:.{DIGITS}g}") if isinstance(v, float) else v for n, v in told.items()}
 
 
 def _without_secrets(_logger: object, _method: str, line: EventDict) -> EventDict:

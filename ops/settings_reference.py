@@ -54,6 +54,8 @@ MEANINGS = {
     "gates.drawdown": "largest loss from a peak on validation bars",
     "gates.effectiveness": "least 1 - \\|hold rate - target\\| / 0.35",
     "gates.hold_rate_error": "largest distance of the hold rate from its target",
+    "gates.lowest_hold_rate": "least hold rate on validation bars",
+    "gates.highest_hold_rate": "largest hold rate on validation bars",
     "log.database_url": "`sqlite:///FILE` or `postgresql+psycopg://USER@HOST/NAME`",
     "log.level": "how much is said on stderr: `debug`, `info`, `warning` or `error`",
     "log.style": "`json`, `text`, or `auto`: readable on a terminal, JSON elsewhere",

@@ -39,14 +39,14 @@ SCHEMAS: dict[type, tuple[str, int]] = {
     events.CycleStarted: ("CycleStarted", 1),
     events.CycleFinished: ("CycleFinished", 1),
     events.StepTaken: ("StepTaken", 1),
-    events.ControllerUpdated: ("ControllerUpdated", 1),
+    events.ControllerUpdated: ("ControllerUpdated", 2),
     events.BalanceAsserted: ("BalanceAsserted", 1),
-    events.PolicyUpdated: ("PolicyUpdated", 1),
+    events.PolicyUpdated: ("PolicyUpdated", 2),
     events.DivergenceDetected: ("DivergenceDetected", 1),
     events.ModelRolledBack: ("ModelRolledBack", 2),
-    events.EvaluationStarted: ("EvaluationStarted", 1),
-    events.EvaluationStepTaken: ("EvaluationStepTaken", 1),
-    events.EvaluationFinished: ("EvaluationFinished", 1),
+    events.EvaluationStarted: ("EvaluationStarted", 2),
+    events.EvaluationStepTaken: ("EvaluationStepTaken", 2),
+    events.EvaluationFinished: ("EvaluationFinished", 2),
     events.FoldTestStarted: ("FoldTestStarted", 1),
     events.FoldTestFinished: ("FoldTestFinished", 1),
     events.BaselinesMeasured: ("BaselinesMeasured", 1),
@@ -90,7 +90,39 @@ def _nobody_ordered(fields: dict[str, Json]) -> dict[str, Json]:
     return {**fields, "by": "", "base_margin": "0.0", "margin_spread": "0.0", "profit": "0.0"}
 
 
-UPCASTERS: dict[tuple[str, int], Upcaster] = {("ModelRolledBack", 1): _nobody_ordered}
+def _steered_to_target(fields: dict[str, Json]) -> dict[str, Json]:
+    """Bring what the controller did from version 1 to 2: before, it aimed at the target itself."""
+    return {**fields, "setpoint": fields["target"]}
+
+
+def _reach_unknown(fields: dict[str, Json]) -> dict[str, Json]:
+    """Bring EvaluationStarted from version 1 to 2: no setpoint of its own, no reach recorded."""
+    return {**_steered_to_target(fields), "margin_reach": None}
+
+
+def _nothing_owed(fields: dict[str, Json]) -> dict[str, Json]:
+    """Bring EvaluationStepTaken from version 1 to 2: before, nothing was made up."""
+    return {**fields, "owed": "0.0"}
+
+
+def _saturation_unknown(fields: dict[str, Json]) -> dict[str, Json]:
+    """Bring EvaluationFinished from version 1 to 2: nobody looked whether actuators saturated."""
+    return {**fields, "saturated": None}
+
+
+def _authority_unknown(fields: dict[str, Json]) -> dict[str, Json]:
+    """Bring PolicyUpdated from version 1 to 2: the controller's authority was not recorded."""
+    return {**_saturation_unknown(fields), "bonus_ratio": None, "margin_reach": None}
+
+
+UPCASTERS: dict[tuple[str, int], Upcaster] = {
+    ("ModelRolledBack", 1): _nobody_ordered,
+    ("ControllerUpdated", 1): _steered_to_target,
+    ("EvaluationStarted", 1): _reach_unknown,
+    ("EvaluationStepTaken", 1): _nothing_owed,
+    ("EvaluationFinished", 1): _saturation_unknown,
+    ("PolicyUpdated", 1): _authority_unknown,
+}
 """(name, schema) to the function that makes the payload one schema version newer."""
 
 

@@ -170,6 +170,7 @@ def controller(number: int, target: float) -> e.ControllerUpdated:
         step=number,
         hold_rate=1 / (1 + number),
         target=target,
+        setpoint=target,
         error=0.1,
         regime=-0.2,
         fast=0.025,
@@ -204,6 +205,9 @@ def update(cycle: int, attempt: int, number: int, steps: int, divergence: float)
         explained_variance=0.2,
         gradient_norm=0.4,
         hold_rate=0.7,
+        bonus_ratio=1.1,
+        margin_reach=1.5,
+        saturated=0.0,
         divergence=divergence if number == ROLLOUTS else 0.01,
         reference=None,
         parameters=digest("p", cycle, attempt, number),
@@ -219,9 +223,11 @@ def validation(stream: StreamName, *, cycle: int, attempt: int, target: float) -
         first_bar=1220,
         last_bar=1220 + VALIDATION_BARS,
         target=target,
+        setpoint=target,
         base_margin=0.2,
         margin_spread=0.5,
         authority=1.0,
+        margin_reach=0.375,
     )
     steps = [validation_step(number) for number in range(1, VALIDATION_BARS + 1)]
     finished = e.EvaluationFinished(
@@ -240,6 +246,7 @@ def validation(stream: StreamName, *, cycle: int, attempt: int, target: float) -
         win_rate=0.4,
         trades_per_day=0.25,
         sharpe=-0.3,
+        saturated=0.0,
         evidence=(Position(1), Position(2)),
     )
     yield stream, [begun, *steps, finished]
@@ -264,6 +271,7 @@ def validation_step(number: int) -> e.EvaluationStepTaken:
         terminated=False,
         truncated=number == VALIDATION_BARS,
         hold_rate=0.5,
+        owed=0.2,
         error=0.2,
         regime=0.0,
         fast=0.05,

@@ -19,6 +19,8 @@ SMALL = {
     "stairway.steps_per_cycle": "240",
     "stairway.divergence_limit": "0.02",
     "gates.hold_rate_error": "1.0",
+    "gates.lowest_hold_rate": "0.0",
+    "gates.highest_hold_rate": "1.0",
     "gates.effectiveness": "-10",
     "gates.drawdown": "10",
     "gates.profit_shortfall": "10",

@@ -2,19 +2,28 @@
 
 Runs whole stairways on real bars of the shared market folder, by pair, frequency and seed, with
 both actuators, each alone, and none, and prints for each how far the validation hold rate was
-from its target at most over all cycles, the lowest effectiveness, and how far the last third of
-training was off at most. Cycles that diverged in every attempt have no validation and are counted.
+from its target at most over all cycles, how many cycles were outside of the range their gate
+allows, the lowest effectiveness, and how far the last third of training was off at most. Cycles
+that diverged in every attempt have no validation and are counted.
+
+With ``--results FILE`` each stairway is written there when it is done, and a second call goes
+on with those that are missing. Exits with 1 where a run with both actuators missed a target.
 """
 
 import argparse
+import json
 import os
 import statistics
 import sys
-import tempfile
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import Progress
 
 from stairways.bootstrap import App, Flags
 from stairways.cli.train import Watcher
@@ -26,7 +35,7 @@ from stairways.service.data import register_bars
 from stairways.service.journal import decoded
 from stairways.service.run_stairway import Job, run_stairway
 from stairways.service.training import summary_of
-from stairways.store.opening import open_store
+from stairways.store.memory import MemoryStore
 
 SHARED = Path(os.environ.get("STAIRWAYS_SHARED", "../shared")) / "market"
 LONG, RECENT = "gcfc__money-tree", "jinit2000__stock-analyzer-ml-v2"
@@ -81,11 +90,19 @@ class Result:
     pair: str
     mode: str
     seed: int
+    extra: tuple[str, ...]  # settings given beside those of the mode
     errors: tuple[float, ...]  # |validation hold rate - target| of each judged cycle
+    hold_rates: tuple[float, ...]  # on validation
     effectiveness: tuple[float, ...]
     training: tuple[float, ...]  # |last third of training - target|
+    outside: int  # judged cycles whose hold rate was not inside [0.40, 0.75]
     promoted: int
     cycles: int
+
+    @property
+    def key(self) -> tuple[str, str, int, tuple[str, ...]]:
+        """Return which stairway this is the result of."""
+        return self.pair, self.mode, self.seed, self.extra
 
 
 def climb(pair: Pair, mode: str, seed: int, extra: Sequence[str]) -> Result:
@@ -96,37 +113,42 @@ def climb(pair: Pair, mode: str, seed: int, extra: Sequence[str]) -> Result:
         flags.give(name, value, "the benchmark")
     app = App(flags, {})
     app.console.quiet = True
-    with tempfile.TemporaryDirectory() as folder:
-        store = open_store(f"sqlite:///{Path(folder) / 'log.db'}")
-        plan, aligned = app.plan(), pair.load()
-        register_bars(store, aligned, "bench", app.context("bench"))
-        job = Job(
-            run="bench",
-            plan=plan,
-            bars=aligned.bars,
-            store=store,
-            context=lambda: app.context("bench"),
-            watcher=Watcher(plan),
-        )
-        run_stairway(job)
-        cycles = summary_of(store, "bench").cycles
-        finished = [decoded(record) for record in store.read(types=["CycleFinished"])]
-        store.close()
+    store = MemoryStore(lambda: datetime.now(UTC))
+    plan, aligned = app.plan(), pair.load()
+    register_bars(store, aligned, "bench", app.context("bench"))
+    job = Job(
+        run="bench",
+        plan=plan,
+        bars=aligned.bars,
+        store=store,
+        context=lambda: app.context("bench"),
+        watcher=Watcher(plan),
+    )
+    run_stairway(job)
+    finished = [decoded(record) for record in store.read(types=["CycleFinished"])]
     thirds = [e.last_third_hold_rate for e in finished if isinstance(e, CycleFinished)]
-    return _result(pair, mode, seed, cycles, thirds)
+    return _result(pair, mode, seed, tuple(extra), summary_of(store, "bench").cycles, thirds)
 
 
-def _result(
-    pair: Pair, mode: str, seed: int, cycles: Sequence[CycleSummary], thirds: Sequence[float]
+def _result(  # noqa: PLR0917 - what names a stairway, and what came of it
+    pair: Pair,
+    mode: str,
+    seed: int,
+    extra: tuple[str, ...],
+    cycles: Sequence[CycleSummary],
+    thirds: Sequence[float],
 ) -> Result:
     judged = [cycle for cycle in cycles if cycle.hold_rate is not None]
     return Result(
         pair=pair.name,
         mode=mode,
         seed=seed,
+        extra=extra,
         errors=tuple(abs((c.hold_rate or 0.0) - c.target) for c in judged),
+        hold_rates=tuple(c.hold_rate or 0.0 for c in judged),
         effectiveness=tuple(c.effectiveness or 0.0 for c in judged),
         training=tuple(abs(t - c.target) for t, c in zip(thirds, judged, strict=True)),
+        outside=sum("hold_rate_range" in cycle.failed for cycle in judged),
         promoted=sum(cycle.verdict == "promoted" for cycle in cycles),
         cycles=len({cycle.cycle for cycle in cycles}),
     )
@@ -134,9 +156,10 @@ def _result(
 
 def lines(results: Sequence[Result]) -> Iterator[str]:
     """Yield the table, one line a pair and mode, over all seeds."""
-    head = ("pair", "mode", "seeds", "judged", "largest error", "mean error", "effectiveness from",
-            "training off by", "promoted")  # fmt: skip
+    head = ("pair", "mode", "seeds", "judged", "largest error", "mean error", "outside",
+            "effectiveness from", "training off by", "promoted")  # fmt: skip
     yield " | ".join(head)
+    yield " | ".join("-" * len(title) for title in head)
     for key in dict.fromkeys((r.pair, r.mode) for r in results):
         mine = [r for r in results if (r.pair, r.mode) == key]
         errors = [error for r in mine for error in r.errors]
@@ -147,6 +170,7 @@ def lines(results: Sequence[Result]) -> Iterator[str]:
             f"{len(errors)}/{cycles}",
             f"{max(errors):.4f}",
             f"{statistics.mean(errors):.4f}",
+            f"{sum(r.outside for r in mine)}",
             f"{min(e for r in mine for e in r.effectiveness):.3f}",
             f"{max(e for r in mine for e in r.training):.4f}",
             f"{sum(r.promoted for r in mine)}/{cycles}",
@@ -158,34 +182,73 @@ def met(result: Result) -> bool:
     """Say whether a run with both actuators did what it must."""
     return (
         max(result.errors) <= ERROR
+        and not result.outside
         and min(result.effectiveness) >= EFFECTIVE
         and max(result.training) <= TRAINING
     )
 
 
-def main() -> int:
-    """Run what was asked for, print the table, and fail where a target was missed."""
+def read_results(file: Path | None) -> list[Result]:
+    """Return what earlier calls have written to ``file``."""
+    if file is None or not file.exists():
+        return []
+    rows = map(json.loads, file.read_text(encoding="utf-8").splitlines())
+    return [Result(**{name: _hashable(cell) for name, cell in row.items()}) for row in rows]
+
+
+def _hashable(cell: Any) -> Any:  # noqa: ANN401 - any JSON
+    return tuple(cell) if isinstance(cell, list) else cell
+
+
+def measure(
+    work: Sequence[tuple[Pair, str, int]], extra: Sequence[str], jobs: int, file: Path | None
+) -> Iterator[Result]:
+    """Run every stairway of ``work``, yield each as it ends, and append it to ``file``."""
+    with ProcessPoolExecutor(jobs) as pool, Progress(console=Console(stderr=True)) as bar:
+        futures = [pool.submit(climb, *one, extra) for one in work]
+        for done in bar.track(as_completed(futures), len(futures), description="stairways"):
+            result = done.result()
+            if file is not None:
+                with file.open("a", encoding="utf-8") as lines_of:
+                    lines_of.write(json.dumps(asdict(result)) + "\n")
+            yield result
+
+
+def parsed() -> argparse.Namespace:
+    """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--pairs", default="", help="only pairs whose name contains this")
     parser.add_argument("--modes", default=",".join(MODES))
-    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--jobs", type=int, default=2, help="stairways at a time")
+    parser.add_argument("--results", type=Path, help="go on with this file of results")
+    parser.add_argument("--json", action="store_true", help="print every result as JSON instead")
     parser.add_argument("--set", dest="extra", action="append", default=[])
-    given = parser.parse_args()
-    work = [
+    return parser.parse_args()
+
+
+def main() -> int:
+    """Run what was asked for, print the table, and fail where a target was missed."""
+    given = parsed()
+    wanted = [
         (pair, mode, seed)
+        for mode in given.modes.split(",")
+        for seed in range(given.first_seed, given.first_seed + given.seeds)
         for pair in PAIRS
         if given.pairs in pair.name
-        for mode in given.modes.split(",")
-        for seed in range(given.seeds)
     ]
-    with ProcessPoolExecutor(given.jobs) as pool:
-        futures = [pool.submit(climb, *one, given.extra) for one in work]
-        results = [future.result() for future in futures]
-    print("\n".join(lines(results)))
+    order = {(pair.name, mode, seed, tuple(given.extra)): i for i, (pair, mode, seed) in
+             enumerate(wanted)}  # fmt: skip
+    known = {r.key: r for r in read_results(given.results) if r.key in order}
+    missing = [one for one, key in zip(wanted, order, strict=True) if key not in known]
+    measured = measure(missing, given.extra, given.jobs, given.results)
+    known |= {result.key: result for result in measured}
+    results = sorted(known.values(), key=lambda result: order[result.key])
+    print(json.dumps([asdict(r) for r in results]) if given.json else "\n".join(lines(results)))
     missed = [r for r in results if r.mode == "both" and not met(r)]
     for result in missed:
-        print(f"missed: {result}")
+        print(f"missed: {result}", file=sys.stderr)
     return 1 if missed else 0
 
 

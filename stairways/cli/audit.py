@@ -11,6 +11,7 @@ from stairways.cli.audit_results import folds, seeds, skill
 from stairways.cli.columns import ALL_OF_CYCLES, ALL_OF_RUNS, CYCLES, GATES, RUNS
 from stairways.cli.gate_matrix import matrix
 from stairways.cli.printing import Form, form_options, print_rows
+from stairways.cli.summary import steering_sentences
 from stairways.service import audit
 from stairways.service.runs import LATEST, find_run
 
@@ -41,8 +42,12 @@ def runs(app: App, form: Form) -> None:
 def cycles(app: App, run: str, form: Form) -> None:
     """List every attempt at a cycle of RUN, with its results and verdict."""
     with asked(app, "cycles", run=run) as log:
-        rows = audit.cycles(log, find_run(log, run))
+        name = find_run(log, run)
+        rows = audit.cycles(log, name)
         print_rows(app.out, rows, CYCLES if form == "table" else ALL_OF_CYCLES, form)
+        if form == "table":
+            for said in steering_sentences(audit.steering(log, name)):
+                click.echo(said, err=True)
 
 
 @command.command(short_help="List what the gates measured and decided.")

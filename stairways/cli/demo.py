@@ -42,6 +42,7 @@ def command(app: "App", folder: Path, seed: str | None) -> None:
     prices adjusted for splits and dividends as the vendor did.
     """
     from stairways.market.loading import load_bars  # noqa: PLC0415 - help must start in a blink
+    from stairways.service.folding import folded_steering  # noqa: PLC0415 - as above
     from stairways.service.weighing import conclusion  # noqa: PLC0415 - as above
 
     if seed is not None:
@@ -58,7 +59,8 @@ def command(app: "App", folder: Path, seed: str | None) -> None:
     job, store = job_on(app, load_bars([path], symbols=SYMBOLS, adjustment="splits+dividends"))
     try:
         summary = train(app, job)
-        print_summary(app, job.run, summary, conclusion(store, job.run), as_json=False)
+        told = folded_steering(store, job.run), conclusion(store, job.run)
+        print_summary(app, job.run, summary, *told, as_json=False)
         clean = _replay(app, store, job.run) and _verify(app)
     finally:
         store.close()

@@ -1,6 +1,6 @@
 """How a run went: one row an attempt, then one sentence that counts the same rows."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -8,22 +8,34 @@ from stairways.cli.columns import CYCLES
 from stairways.cli.printing import print_json, print_rows
 from stairways.cli.skill import conclusion_lines
 from stairways.core.projections import CycleSummary, RunSummary
+from stairways.core.steering import Attempt, Steering
 
 if TYPE_CHECKING:
     from stairways.bootstrap import App
     from stairways.service.weighing import Conclusion
 
 
+Steered = Mapping[Attempt, Steering]
+
+
 def print_summary(
-    app: "App", run: str, summary: RunSummary, found: "Conclusion", *, as_json: bool
+    app: "App",
+    run: str,
+    summary: RunSummary,
+    steered: Steered,
+    found: "Conclusion",
+    *,
+    as_json: bool,
 ) -> None:
-    """Print how a run went and whether that shows any skill, for programs or for people."""
+    """Print how a run went, how it was steered, and whether that shows any skill."""
     if as_json:
-        print_json({"run": run, **asdict(summary), "skill": asdict(found)})
+        rows = [{"cycle": c, "attempt": a, **asdict(one)} for (c, a), one in steered.items()]
+        told = {"run": run, **asdict(summary), "steering": rows, "skill": asdict(found)}
+        print_json(told)
         return
     print_rows(app.out, [asdict(cycle) for cycle in summary.cycles], CYCLES, "table")
     app.out.print(f"\nRun {run}: {sentence(summary)}")
-    for line in conclusion_lines(found):
+    for line in (*steering_sentences(steered), *conclusion_lines(found)):
         app.out.print(line)
     if summary.simulated:
         app.out.print("The bars were simulated: this says nothing about any market.")
@@ -46,6 +58,35 @@ def sentence(summary: RunSummary) -> str:
         f"{_counted(len(diverged), 'attempt')} rolled back for divergence",
     )
     return f"{', '.join(filter(None, parts))}; {_steps(summary)}."
+
+
+def steering_sentences(steered: Steered) -> Iterator[str]:
+    """Yield what the controller's actuators were worth, and where they were spent for long."""
+    bonus = _span([one.bonus_ratio for one in steered.values()], "")
+    reach = _span([one.margin_reach for one in steered.values()], "±")
+    if bonus:
+        yield f"Controller: a hold earned {bonus} standard deviations of the other reward terms."
+    if reach:
+        yield f"On validation bars its margin could move by {reach} logits."
+    spent = [f"cycle {cycle} ({_spent(one)})" for (cycle, _), one in steered.items()
+             if one.was_saturated]  # fmt: skip
+    if spent:
+        yield f"An actuator was at its limit for long in {', '.join(spent)}; it could do no more."
+
+
+def _span(values: Iterable[float | None], sign: str) -> str:
+    """Return the range of the known values in words."""
+    known = [value for value in values if value is not None]
+    if not known:
+        return ""
+    least, most = f"{sign}{min(known):.2f}", f"{sign}{max(known):.2f}"
+    return least if least == most else f"{least} to {most}"
+
+
+def _spent(one: Steering) -> str:
+    """Return for how many decisions an actuator was at its limit."""
+    shares = ((one.training_saturated, "training"), (one.saturated, "validation"))
+    return ", ".join(f"{share:.0%} of {where}" for share, where in shares if share)
 
 
 def _steps(summary: RunSummary) -> str:

@@ -144,6 +144,7 @@ def _train_all(
     """Train a job and, in walk-forward, the folds after it, and print what they came to."""
     from stairways.cli.folds import print_walk  # noqa: PLC0415 - help must start in a blink
     from stairways.cli.train_folds import next_fold  # noqa: PLC0415 - as above
+    from stairways.service.folding import folded_steering  # noqa: PLC0415 - as above
     from stairways.service.walk_forward import place_of, walk_of  # noqa: PLC0415 - as above
     from stairways.service.weighing import conclusion  # noqa: PLC0415 - as above
 
@@ -153,7 +154,8 @@ def _train_all(
         summary = train(app, job, until_input_ends=until_input_ends)
         walking = place_of(store, job.run) is not None
         if not (walking and as_json):
-            print_summary(app, job.run, summary, conclusion(store, job.run), as_json=as_json)
+            told = folded_steering(store, job.run), conclusion(store, job.run)
+            print_summary(app, job.run, summary, *told, as_json=as_json)
         following = next_fold(app, store, job.run, _job)
     if walking:
         print_walk(app, walk_of(store, job.run), "json" if as_json else "table")

@@ -17,6 +17,10 @@ LOWEST_TARGET, HIGHEST_TARGET = 0.40, 0.75
 LARGEST_REGIME = 3.0
 MOST_REWARD = 1e9
 """Basis points beyond which a reward term is cut before it enters the running spread."""
+MOST_OWED = 0.1
+"""The most holds that can be owed, as a share of the window the hold rate is measured over."""
+SATURATED_FOR_LONG = 0.1
+"""The share of decisions at a limit of the actuators from which a summary speaks of it."""
 EFFECTIVE_RANGE = 0.35
 """The error of the hold rate at which effectiveness is nil: the width of the targets' range."""
 
@@ -33,10 +37,12 @@ class ControllerRules:
     slow_period: int = 25  # environment steps
     slow_limit: float = 0.5
     base_multiple: float = 1.0  # bonus at u = 0, in standard deviations of the other terms
-    authority: float = 20.0  # kappa: spreads of the policy's margins that u = 1 reaches
-    training_authority: float = 1.0  # kappa where the margin stands still for a whole rollout
+    authority: float = 40.0  # kappa: spreads of the policy's margins that u = 1 reaches
+    training_authority: float = 0.25  # kappa where the margin stands still for a whole rollout
     use_margin: bool = True  # without it the policy's own logits decide
     dynamic_target: bool = False  # the target follows the regime instead of the cycle
+    guard: float = 0.01  # how far inside [0.40, 0.75] the hold rate is steered to at least
+    make_up: float = 4.0  # holds asked for in the window for each one owed; 0 while training
 
     def __post_init__(self) -> None:
         for complaint in _complaints(self):
@@ -62,6 +68,8 @@ _RANGES: tuple[tuple[str, float, float], ...] = (
     ("base_multiple", 0.0, 1_000.0),
     ("authority", 0.0, 1_000.0),
     ("training_authority", 0.0, 1_000.0),
+    ("make_up", 0.0, 1_000.0),
+    ("guard", 0.0, (HIGHEST_TARGET - LOWEST_TARGET) / 2),
 )
 
 
@@ -81,9 +89,35 @@ def target_in_force(target: float, regime: float, rules: ControllerRules) -> flo
     return clip(target, LOWEST_TARGET, HIGHEST_TARGET)
 
 
-def error_of(target: float, hold_rate: float, rules: ControllerRules) -> float:
-    """Return the error in [-1, 1]; positive means too little holding."""
-    return clip(rules.error_gain * (target - hold_rate), -1.0, 1.0)
+def setpoint(target: float, rules: ControllerRules) -> float:
+    """Return the hold rate to steer to: the target, kept a guard away from [0.40, 0.75]'s ends.
+
+    A rate steered to the very end of the range would lie outside of it half of the time. The
+    cycle's error and its effectiveness are measured from the target all the same.
+    """
+    return clip(target, LOWEST_TARGET + rules.guard, HIGHEST_TARGET - rules.guard)
+
+
+def owed_after(owed: float, aim: float, held: int, rules: ControllerRules) -> float:
+    """Return by how many holds the decisions so far stay behind the setpoint ``aim``.
+
+    ``held`` is 1 or 0. A long debt does not wind up: it ends at ``MOST_OWED`` of the window.
+    """
+    most = MOST_OWED * rules.window
+    return clip(owed + aim - held, -most, most)
+
+
+def made_up(aim: float, owed: float, rules: ControllerRules) -> float:
+    """Return the setpoint ``aim`` moved to make up for the holds that are owed.
+
+    The last hundred decisions forget what went before them; a candidate is judged by all.
+    """
+    return aim + rules.make_up * owed / rules.window
+
+
+def error_of(aim: float, hold_rate: float, rules: ControllerRules) -> float:
+    """Return the error in [-1, 1] from the setpoint ``aim``; positive means too little holding."""
+    return clip(rules.error_gain * (aim - hold_rate), -1.0, 1.0)
 
 
 def fast_lane(error: float, regime: float, rules: ControllerRules) -> float:
@@ -111,6 +145,16 @@ def decision_margin(base: float, spread: float, output: float, rules: Controller
     calibration window, ``spread`` their standard deviation.
     """
     return base + rules.authority * spread * output
+
+
+def margin_reach(spread: float, rules: ControllerRules) -> float:
+    """Return by how many logits both lanes can move the margin either way in a calm regime."""
+    return rules.authority * spread * (rules.fast_gain + rules.slow_limit)
+
+
+def is_saturated(fast: float, slow: float, rules: ControllerRules) -> bool:
+    """Say whether the actuators can do no more: the slow lane, or the bonus, is at a limit."""
+    return abs(slow) >= rules.slow_limit or abs(fast + slow) >= 1.0
 
 
 def mean_after(mean: float, count: int, value: float) -> float:
@@ -143,7 +187,9 @@ def performance(hold_rate: float, target: float) -> float:
 class Controller:
     """The controller after some decisions, as plain values.
 
-    ``bonus`` is what the next vector step pays for a hold. ``faults`` counts inputs that
+    ``target`` is the one in force, ``owed`` by how many holds all decisions so far stay behind
+    its setpoint, ``error`` that from the setpoint with what is owed made up, and ``bonus`` what
+    the next vector step pays for a hold. ``faults`` counts inputs that
     were not finite and therefore counted as 0 or as the nearest limit.
     """
 
@@ -151,6 +197,7 @@ class Controller:
     steps: int = 0
     target: float = HIGHEST_TARGET
     hold_rate: float = 0.0
+    owed: float = 0.0
     error: float = 0.0
     regime: float = 0.0
     fast: float = 0.0
@@ -185,7 +232,8 @@ class Controller:
         decisions = (*self.decisions, hold)[-rules.window :]
         aim = target_in_force(target, regime, rules)
         rate = sum(decisions) / len(decisions)
-        error = error_of(aim, rate, rules)
+        owed = owed_after(self.owed, setpoint(aim, rules), int(hold), rules)
+        error = error_of(made_up(setpoint(aim, rules), owed, rules), rate, rules)
         fast = fast_lane(error, regime, rules)
         slow = slow_lane(self.slow, error, steps, rules)
         reward = clip(other_terms, -MOST_REWARD, MOST_REWARD)
@@ -197,6 +245,7 @@ class Controller:
             steps=steps,
             target=aim,
             hold_rate=rate,
+            owed=owed,
             error=error,
             regime=clip(regime, -LARGEST_REGIME, LARGEST_REGIME),
             fast=fast,

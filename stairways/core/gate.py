@@ -14,6 +14,8 @@ class GateLimits:
     """Limits of the gates (setting section ``gates``; defaults: domain definition, section 9)."""
 
     hold_rate_error: float = 0.03
+    lowest_hold_rate: float = LOWEST_TARGET
+    highest_hold_rate: float = HIGHEST_TARGET
     effectiveness: float = 0.5
     profit_shortfall: float = 0.05  # of capital, below the last promoted model's profit
     drawdown: float = 0.20
@@ -23,6 +25,8 @@ class GateLimits:
         for name in ("hold_rate_error", "profit_shortfall", "drawdown", "divergence"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} must not be negative")
+        if not 0.0 <= self.lowest_hold_rate <= self.highest_hold_rate <= 1.0:
+            raise ValueError("lowest_hold_rate and highest_hold_rate must be a range of rates")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,22 +108,19 @@ def _steering(measured: Measured, limits: GateLimits) -> tuple[Gate, ...]:
     error = abs(measured.hold_rate - measured.target)
     return (
         at_most("hold_rate_error", error, limits.hold_rate_error, "distance from the target"),
-        _hold_rate_range(measured.hold_rate, limits.hold_rate_error),
+        _hold_rate_range(measured.hold_rate, limits),
         at_least("effectiveness", measured.effectiveness, limits.effectiveness, "effectiveness"),
     )
 
 
-def _hold_rate_range(hold_rate: float, slack: float) -> Gate:
-    """Return the gate on [0.40, 0.75], each end moved out by the error a target may have.
-
-    Without that slack a target at the end of the range would reject half of all models that
-    meet it to the last decision.
-    """
-    low, high = LOWEST_TARGET - slack, HIGHEST_TARGET + slack
+def _hold_rate_range(hold_rate: float, limits: GateLimits) -> Gate:
+    """Return the gate on the range; the threshold named is the end that is nearer."""
+    low, high = limits.lowest_hold_rate, limits.highest_hold_rate
     passed = low <= hold_rate <= high
     place = "inside" if passed else "outside"
     reason = f"hold rate on validation {hold_rate:.4g} is {place} [{low:.4g}, {high:.4g}]"
-    return Gate("hold_rate_range", hold_rate, high, passed, reason)
+    nearer = low if hold_rate < (low + high) / 2 else high
+    return Gate("hold_rate_range", hold_rate, nearer, passed, reason)
 
 
 def _money(measured: Measured, limits: GateLimits) -> tuple[Gate, ...]:
@@ -156,15 +157,16 @@ def _divergence(measured: Measured, limit: float) -> Gate:
 def _advice(measured: Measured) -> tuple[Gate, ...]:
     skill, rules, simple = measured.skill, measured.statistics, measured.baselines
     middle = median(simple.random)
+    nothing = " (of nothing: no order was filled)" if not measured.trades_per_day else ""
     return (
-        _advisory("sharpe", measured.sharpe, 0.0, "annualised Sharpe ratio"),
+        _advisory("sharpe", measured.sharpe, 0.0, f"annualised Sharpe ratio{nothing}"),
         _advisory(
             "deflated_sharpe",
             skill.deflated_sharpe,
             rules.deflated_sharpe,
             f"probability that it beats the best by chance of {skill.trials} tried",
         ),
-        _advisory("win_rate", measured.win_rate, 0.5, "share of closed trades that won"),
+        _advisory("win_rate", measured.win_rate, 0.5, f"share of closed trades that won{nothing}"),
         _advisory("trades_per_day", measured.trades_per_day, 0.0, "fills a session"),
         _above("buy_and_hold", measured.profit - simple.buy_and_hold),
         _above("always_hold", measured.profit - simple.always_hold),

@@ -22,6 +22,8 @@ from stairways.market.simulation import simulate
 
 NAME = "stairways/Trading-v0"
 SIMULATED_ROWS = 1_500
+TRAINED = ControllerRules(make_up=0.0)
+"""The controller where a policy learns: it does not make up for decisions long past."""
 
 Observation = npt.NDArray[np.float32]
 Action = npt.NDArray[np.int64]
@@ -65,7 +67,7 @@ class TradingEnv(gymnasium.Env[Observation, Action]):
         render_mode: str | None = None,
     ) -> None:
         self.bars = bars or simulate(("UP", "DOWN"), SIMULATED_ROWS, 0).bars
-        self.trading, self.control = trading or TradingRules(), control or ControllerRules()
+        self.trading, self.control = trading or TradingRules(), control or TRAINED
         self.tape = tape_of(self.bars, self.trading)
         self.window = window or (self.tape.warm_up, len(self.tape))
         symbols = len(self.bars.symbols)

@@ -22,7 +22,10 @@ from stairways.core.controller import (
     error_of,
     fast_lane,
     hold_bonus,
+    made_up,
     mean_after,
+    owed_after,
+    setpoint,
     slow_lane,
     squares_after,
     target_in_force,
@@ -172,7 +175,9 @@ def _control(  # noqa: PLR0917 - compiled code takes no keywords
     control.steps += 1
     control.aim = target_in_force(control.target, regime, controls)
     control.hold_rate = control.holds / min(control.steps, controls.window)
-    control.error = error_of(control.aim, control.hold_rate, controls)
+    aim = setpoint(control.aim, controls)
+    control.owed = owed_after(control.owed, aim, decisions[place], controls)
+    control.error = error_of(made_up(aim, control.owed, controls), control.hold_rate, controls)
     control.regime = clip(regime, -controller.LARGEST_REGIME, controller.LARGEST_REGIME)
     control.fast = fast_lane(control.error, regime, controls)
     control.slow = slow_lane(control.slow, control.error, control.steps, controls)
@@ -184,9 +189,11 @@ def _control(  # noqa: PLR0917 - compiled code takes no keywords
     control.bonus = hold_bonus(control.fast + control.slow, control.spread, controls)
 
 
-def _note_control(step: Record, control: Record) -> None:
+def _note_control(step: Record, control: Record, controls: Record) -> None:
     step.hold_rate = control.hold_rate
     step.target = control.aim
+    step.owed = control.owed
+    step.setpoint = setpoint(control.aim, controls)
     step.error = control.error
     step.regime = control.regime
     step.fast = control.fast
@@ -267,7 +274,7 @@ def advance(  # noqa: PLR0917 - compiled code takes no keywords
         other_terms = step.log_return - step.risk_free - step.drawdown_penalty
         step.reward = other_terms + step.hold_bonus
         _control(hold, now.regime, other_terms, control[0], decisions, controls[0])
-        _note_control(step, control[0])
+        _note_control(step, control[0], controls[0])
         _observe(i, row + 1, features, holdings, rules, observations)
         rewards[i], terminated[i], truncated[i] = step.reward, step.terminated, step.truncated
         ended += 1 if step.terminated or step.truncated else 0

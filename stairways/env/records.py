@@ -28,8 +28,8 @@ HOLDING = np.dtype([("position", "i8"), ("lots", "i8")], align=True)
 
 CONTROL = np.dtype(
     [(name, "i8") for name in ("steps", "place", "holds", "faults")]
-    + [(name, "f8") for name in ("target", "aim", "hold_rate", "error", "regime", "fast", "slow")]
-    + [(name, "f8") for name in ("mean", "squares", "spread", "bonus", "margin")],
+    + [(name, "f8") for name in ("target", "aim", "hold_rate", "owed", "error", "regime")]
+    + [(name, "f8") for name in ("fast", "slow", "mean", "squares", "spread", "bonus", "margin")],
     align=True,
 )
 """The controller: ``target`` is what was asked for, ``aim`` what was in force last.
@@ -41,8 +41,8 @@ STEP = np.dtype(
     [(name, "i8") for name in ("row", "action", "interest", "borrow", "cash", "equity")]
     + [(name, "f8") for name in ("reward", "log_return", "risk_free", "drawdown_penalty")]
     + [("hold_bonus", "f8")]
-    + [(name, "f8") for name in ("hold_rate", "target", "error", "regime", "fast", "slow")]
-    + [(name, "f8") for name in ("bonus", "spread", "margin")]
+    + [(name, "f8") for name in ("hold_rate", "target", "setpoint", "owed", "error")]
+    + [(name, "f8") for name in ("regime", "fast", "slow", "bonus", "spread", "margin")]
     + [(name, "?") for name in ("terminated", "truncated")],
     align=True,
 )

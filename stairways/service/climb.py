@@ -5,13 +5,14 @@ interrupted run is the same code as running it.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from statistics import mean
 from typing import Protocol
 
 import numpy as np
 
 from stairways.core import events as e
+from stairways.core.controller import setpoint
 from stairways.core.divergence import relative_distance
 from stairways.core.progress import Progress, evolve
 from stairways.core.stairway import Cycle, Windows
@@ -24,6 +25,7 @@ from stairways.service.journal import Journal
 from stairways.service.plan import Plan
 from stairways.store.contract import Appended
 from stairways.training import state as states
+from stairways.training.authority import bonus_ratio, saturation
 from stairways.training.calibration import observations, sampled
 from stairways.training.learner import Float32, Learner, Rollout, Update
 from stairways.training.recorder import Clock, rollout_events
@@ -71,6 +73,7 @@ class Climber:
     latest: Position = START  # the last event this run wrote
     brake: Brake = go_on
     kept: list[bytes] = field(default_factory=list)  # blobs of the next event to be noted
+    reach: float = 0.0  # logits by which the last margin could have been moved either way
 
     @property
     def run_stream(self) -> StreamName:
@@ -222,6 +225,9 @@ class Climber:
             explained_variance=update.explained_variance,
             gradient_norm=update.gradient_norm,
             hold_rate=hold_rate,
+            bonus_ratio=bonus_ratio(self.lanes),
+            margin_reach=self.reach,
+            saturated=saturation(self.lanes),
             divergence=relative_distance(now.tolist(), self.reference.tolist()),
             reference=anchor.parameters if anchor else None,
             parameters=states.parameter_digest(self.learner),
@@ -241,11 +247,12 @@ class Climber:
         It is calibrated on what the last rollout saw. It answers hundreds of decisions late, so
         a gentle authority keeps it from swinging.
         """
-        control, seen = self.plan.control, self.learner.recent
+        control, seen = self.plan.training_control, self.learner.recent
         if not len(seen):
             seen = observations(self.tape, self.windows.train)
-        gentle = replace(control, authority=control.training_authority)
-        margin = sampled(self.learner.logits(seen), target).margin(self.lanes.output, gentle)
+        calibration = sampled(self.learner.logits(seen), setpoint(target, control))
+        margin = calibration.margin(self.lanes.output, control)
+        self.reach = calibration.reach(control)
         self.learner.policy.margin = margin
         self.lanes.set_margin(margin)
 
@@ -301,7 +308,7 @@ def make_lanes(plan: Plan, tape: Tape, windows: Windows, cycle: int) -> Lanes:
     return Lanes(
         tape,
         plan.trading,
-        plan.control,
+        plan.training_control,
         window=windows.train,
         count=plan.ppo.lanes,
         capacity=plan.ppo.rollout,

@@ -7,12 +7,13 @@ landmarks are read, its last events and its last step, which are few however lon
 
 import heapq
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from stairways.core.projections import ModelState, RunSummary
+from stairways.core.steering import STEERED, Attempt, Steering, steering
 from stairways.core.values import Position, StreamName
-from stairways.readmodels.batch import MODEL_STREAM, Batch
+from stairways.readmodels.batch import MODEL_STREAM, Batch, decoded
 from stairways.readmodels.rows import Row, Span, cycle_rows, run_row
 from stairways.service.journal import LANDMARKS
 from stairways.service.runs import run_names, run_stream
@@ -42,6 +43,12 @@ def folded_gates(store: EventStore, run: str) -> list[Row]:
     """Return the row of every gate decision of a run as in ``rm_gate``, in order."""
     batch = _folded(store, [run_stream(run), *_models(store)])
     return [row for row in batch.gates if row["run"] == run]
+
+
+def folded_steering(store: EventStore, run: str) -> Mapping[Attempt, Steering]:
+    """Return how the controller's actuators fared in every attempt at a cycle of a run."""
+    records = store.read(stream=run_stream(run), types=STEERED)
+    return steering(decoded(record) for record in records)
 
 
 def folded_data(store: EventStore) -> list[Row]:

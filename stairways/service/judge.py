@@ -12,6 +12,7 @@ from stairways.service.chance import OF_TEST
 from stairways.service.climb import Climber
 from stairways.service.evidence import look_ahead_findings, replay_findings
 from stairways.service.skill import NO_ATTEMPT, TEST, VALIDATE, Judged, Weighed, measure_skill
+from stairways.training.authority import saturation
 from stairways.training.calibration import Calibration
 from stairways.training.evaluator import Course, act, calibrate, score
 from stairways.training.recorder import evaluation_events
@@ -79,14 +80,22 @@ def _evaluate(
             first_bar=first,
             last_bar=last - 1,
             target=cycle.target,
+            setpoint=course.setpoint,
             base_margin=calibration.base,
             margin_spread=calibration.spread,
             authority=climber.plan.control.authority,
+            margin_reach=calibration.reach(climber.plan.control),
         ),
     )
     lanes, evidence = _run_through(climber, course, climber.windows.validate, calibration)
     scores = asdict(score(lanes, course))
-    result = e.EvaluationFinished(cycle=cycle.number, attempt=attempt, **scores, evidence=evidence)
+    result = e.EvaluationFinished(
+        cycle=cycle.number,
+        attempt=attempt,
+        **scores,
+        saturated=saturation(lanes),
+        evidence=evidence,
+    )
     judged = Judged(
         lanes=lanes,
         result=result,

@@ -1,7 +1,7 @@
 """What a run is going to do, decided before its first step: rules, windows, seeds."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 
 import numpy as np
@@ -45,6 +45,16 @@ class Plan:
             raise SettingsError(f"The seed is {self.seed}; use a whole number from 0.")
 
     @property
+    def training_control(self) -> ControllerRules:
+        """Return the controller's rules where the margin stands still for a whole rollout.
+
+        What it does there takes effect hundreds of decisions late, so it has a gentler authority
+        and does not make up for the past.
+        """
+        gentle = self.control.training_authority
+        return replace(self.control, authority=gentle, make_up=0.0)
+
+    @property
     def updates_per_cycle(self) -> int:
         """Return how many rollouts, each followed by an update, make a cycle."""
         return self.programme.steps_per_cycle // self.ppo.steps
@@ -63,7 +73,8 @@ def generator_of(seed: int, purpose: str, cycle: int) -> np.random.Generator:
 def windows_of(bars: Bars, first: int, programme: Programme) -> Windows:
     """Cut the bars from row ``first`` on into train, calibrate and validate.
 
-    Raises ``BarsRefusedError`` when a window is too short to be used.
+    Raises ``BarsRefusedError`` when a window is too short to be used, or when the price of a
+    symbol stands still all through one: nothing could be learned from it or judged by it.
     """
     if programme.fold:
         windows = fold_windows(first, len(bars), programme)
@@ -79,6 +90,14 @@ def windows_of(bars: Bars, first: int, programme: Programme) -> Windows:
             raise BarsRefusedError(
                 f"The {name} window{fold} has {max(stop - start, 0)} bars of {len(bars)} "
                 f"({first} are warm-up); it needs {SHORTEST_WINDOW}. Use more bars{remedy}."
+            )
+        still = (bars.close[start:stop] == bars.close[start]).all(axis=0)
+        if still.any():
+            symbol = bars.symbols[int(still.argmax())]
+            raise BarsRefusedError(
+                f"The close of {symbol} never changes in the {name} window, from "
+                f"{bar_time(bars, start):%Y-%m-%d} to {bar_time(bars, stop - 1):%Y-%m-%d}. "
+                "Use bars on which it is traded."
             )
     return windows
 

@@ -14,8 +14,9 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from stairways.core.controller import ControllerRules, decision_margin
+from stairways.core.controller import ControllerRules, decision_margin, margin_reach
 from stairways.env.tape import Tape
+from stairways.errors import TrainingFailedError
 
 Combine = Callable[[torch.Tensor], torch.Tensor]
 
@@ -34,6 +35,10 @@ class Calibration:
     def margin(self, output: float, rules: ControllerRules) -> float:
         """Return the margin for the controller's output u: m = m0 + κ·s·u, or 0 if unused."""
         return decision_margin(self.base, self.spread, output, rules) if rules.use_margin else 0.0
+
+    def reach(self, rules: ControllerRules) -> float:
+        """Return by how many logits the controller can move the margin either way."""
+        return margin_reach(self.spread, rules) if rules.use_margin else 0.0
 
 
 def decided(logits: torch.Tensor, target: float) -> Calibration:
@@ -83,7 +88,14 @@ def _other_mass(others: torch.Tensor) -> torch.Tensor:
 
 
 def _per_symbol(logits: torch.Tensor, combine: Combine) -> torch.Tensor:
-    """Return δ of each observation and group, ``(n, g)``; hold is the middle action."""
+    """Return δ of each observation and group, ``(n, g)``; hold is the middle action.
+
+    Raises ``TrainingFailedError`` for a policy that has no finite logits any more.
+    """
+    if not torch.isfinite(logits).all():
+        raise TrainingFailedError(
+            "The policy's logits are not finite any more; lower the learning rate."
+        )
     real, hold = logits.double(), logits.shape[-1] // 2
     others = torch.cat([real[..., :hold], real[..., hold + 1 :]], dim=-1)
     return combine(others) - real[..., hold]

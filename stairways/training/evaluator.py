@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from stairways.core.controller import ControllerRules, effectiveness, performance
+from stairways.core.controller import ControllerRules, effectiveness, performance, setpoint
 from stairways.core.ledger import TradingRules
 from stairways.core.statistics import annual_sharpe, closed_trades, largest_drawdown
 from stairways.core.values import Micros
@@ -29,6 +29,11 @@ class Course:
     trading: TradingRules
     control: ControllerRules
     target: float
+
+    @property
+    def setpoint(self) -> float:
+        """Return the hold rate that candidates are steered to."""
+        return setpoint(self.target, self.control)
 
     def lanes(
         self, window: tuple[int, int], *, count: int = 1, capacity: int | None = None
@@ -77,9 +82,9 @@ def calibrate(policy: MarginPolicy, course: Course, window: tuple[int, int]) -> 
 
     The first guess takes made-up positions; the answer takes those the policy comes to have.
     """
-    guess = decided(_logits(policy, observations(course.tape, window)), course.target)
+    guess = decided(_logits(policy, observations(course.tape, window)), course.setpoint)
     _, seen = act(policy, course, window, guess)
-    return decided(torch.cat(seen), course.target)
+    return decided(torch.cat(seen), course.setpoint)
 
 
 def act(

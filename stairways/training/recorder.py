@@ -21,8 +21,9 @@ from stairways.training.learner import Float32
 
 BOOKS = ("interest", "borrow", "cash", "equity")
 REWARD = ("reward", "log_return", "risk_free", "drawdown_penalty", "hold_bonus")
-LANES = ("hold_rate", "target", "error", "regime", "fast", "slow", "bonus", "spread", "margin")
-STEERING = ("hold_rate", "error", "regime", "fast", "slow", "margin")
+LANES = ("hold_rate", "target", "setpoint", "error", "regime", "fast", "slow", "bonus", "spread",
+         "margin")  # fmt: skip
+STEERING = ("hold_rate", "owed", "error", "regime", "fast", "slow", "margin")
 ORDERS = {
     "shares": "shares",
     "prices": "price",

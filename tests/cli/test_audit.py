@@ -80,6 +80,13 @@ def test_cycles_tell_each_attempt_and_its_verdict(recorded: Path) -> None:
     assert told == [(1, 1, "promoted", 0.75), (2, 1, "rolled back", None), (2, 2, "rejected", 0.75)]
 
 
+def test_cycles_tell_what_the_actuators_were_worth(recorded: Path) -> None:
+    first = rows(audit(recorded, "cycles", "--json"))[0]
+    assert (first["bonus_ratio"], first["training_margin_reach"]) == (1.1, 1.5)
+    assert (first["margin_reach"], first["saturated"]) == (0.375, 0.0)
+    assert "a hold earned 1.10 standard deviations" in audit(recorded, "cycles").stderr
+
+
 def test_the_table_of_cycles_is_for_eyes(recorded: Path) -> None:
     text = audit(recorded, "cycles").stdout
 

@@ -7,8 +7,9 @@ import pytest
 from stairways.cli.columns import CYCLES
 from stairways.cli.demo import program
 from stairways.cli.printing import Column, table_lines
-from stairways.cli.summary import sentence
+from stairways.cli.summary import sentence, steering_sentences
 from stairways.core.projections import CycleSummary, RunSummary, Verdict
+from stairways.core.steering import Steering
 from stairways.core.values import digest_of
 from stairways.service.tabular import Row
 
@@ -73,6 +74,26 @@ def test_the_widest_cycle_fits_100_columns(screen: int, failed: str | tuple[str,
     assert max(len(click.unstyle(line)) for line in lines) <= 100
     assert lines[1].endswith("  profit_shortfall,")
     assert lines[2].strip() == "drawdown"
+
+
+def test_the_summary_says_what_the_actuators_were_worth_and_where_they_were_spent() -> None:
+    steered = {
+        (1, 1): Steering(bonus_ratio=0.9, margin_reach=12.0, saturated=0.0),
+        (2, 1): Steering(bonus_ratio=1.4, margin_reach=8.5, training_saturated=0.43, saturated=0.2),
+    }
+
+    assert list(steering_sentences(steered)) == [
+        "Controller: a hold earned 0.90 to 1.40 standard deviations of the other reward terms.",
+        "On validation bars its margin could move by ±8.50 to ±12.00 logits.",
+        (
+            "An actuator was at its limit for long in cycle 2 (43% of training, "
+            "20% of validation); it could do no more."
+        ),
+    ]
+
+
+def test_of_an_old_log_nothing_is_said_about_actuators() -> None:
+    assert list(steering_sentences({(1, 1): Steering()})) == []
 
 
 def test_a_promoted_cycle_has_nothing_in_the_last_column() -> None:

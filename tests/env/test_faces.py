@@ -12,9 +12,8 @@ from gymnasium import spaces
 from gymnasium.utils.env_checker import check_env
 from stable_baselines3 import PPO
 
-from stairways.core.controller import ControllerRules
 from stairways.core.ledger import TradingRules
-from stairways.env.gym import NAME, TradingEnv
+from stairways.env.gym import NAME, TRAINED, TradingEnv
 from stairways.env.lanes import Lanes
 from stairways.env.tape import tape_of
 from stairways.env.vector import LanesVecEnv
@@ -28,7 +27,7 @@ def lanes_on(bars: Bars, count: int, capacity: int = 100) -> Lanes:
     return Lanes(
         tape_of(bars, RULES),
         RULES,
-        ControllerRules(),
+        TRAINED,
         window=(60, len(bars)),
         count=count,
         capacity=capacity,

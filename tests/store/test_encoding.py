@@ -26,7 +26,7 @@ wholes = st.integers(-(2**53) + 1, 2**53 - 1)
 reals = st.floats(allow_nan=False, allow_infinity=False)
 
 
-@given(st.lists(st.tuples(wholes, *[reals] * 9), min_size=1, max_size=5))
+@given(st.lists(st.tuples(wholes, *[reals] * 10), min_size=1, max_size=5))
 def test_encoding_from_arrays_equals_encoding_one_by_one(rows: list[tuple[Any, ...]]) -> None:
     names = [field.name for field in dataclasses.fields(ControllerUpdated)]
     events = [ControllerUpdated(**dict(zip(names, row, strict=True))) for row in rows]
@@ -39,8 +39,8 @@ def validation_steps(count: int) -> list[EvaluationStepTaken]:
         "bar_time": datetime(2026, 1, 5, tzinfo=UTC), "action": 4, "prices": (1, 2**53 - 1),
         "costs": (0, 0), "clipped": (True, False), "interest": 0, "borrow": 0, "cash": -5,
         "positions": (0, 0), "lots": (1, -1), "equity": 7, "terminated": False,
-        "truncated": True, "hold_rate": 0.5, "error": -0.0, "regime": 1e-7, "fast": 1e300,
-        "slow": 5e-324, "margin": 0.1,
+        "truncated": True, "hold_rate": 0.5, "owed": 0.2, "error": -0.0, "regime": 1e-7,
+        "fast": 1e300, "slow": 5e-324, "margin": 0.1,
     }  # fmt: skip
     return [
         EvaluationStepTaken(step=number, bar=number, shares=(Shares(number), Shares(-1)), **values)
@@ -61,7 +61,8 @@ def test_tuples_and_texts_are_columns_too(count: int) -> None:
             columns[field.name] = np.zeros((0, 2), dtype=np.int64)
     encoded = codec.encode_columns(EvaluationStepTaken, columns)
     assert encoded == [codec.encode(event) for event in events]
-    assert [codec.decode("EvaluationStepTaken", 1, payload) for payload in encoded] == events
+    newest = codec.type_of(EvaluationStepTaken)
+    assert [codec.decode(*newest, payload) for payload in encoded] == events
 
 
 def test_columns_of_unequal_length_are_refused() -> None:

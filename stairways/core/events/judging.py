@@ -16,9 +16,11 @@ class EvaluationStarted:
     first_bar: int
     last_bar: int
     target: float
+    setpoint: float  # the hold rate steered to: the target, a guard inside the allowed range
     base_margin: float
     margin_spread: float
     authority: float
+    margin_reach: float | None  # logits by which the controller can move the margin either way
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +44,8 @@ class EvaluationStepTaken:
     terminated: bool
     truncated: bool
     hold_rate: float
-    error: float
+    owed: float  # holds by which all decisions so far stay behind the setpoint
+    error: float  # from the setpoint with what is owed made up
     regime: float
     fast: float
     slow: float
@@ -68,6 +71,7 @@ class EvaluationFinished:
     win_rate: float
     trades_per_day: float
     sharpe: float
+    saturated: float | None  # share of decisions with an actuator at its limit
     evidence: tuple[Position, Position]  # first and last EvaluationStepTaken
 
 

@@ -130,7 +130,8 @@ class ControllerUpdated:
     step: int
     hold_rate: float
     target: float
-    error: float
+    setpoint: float  # the hold rate steered to: the target, a guard inside the allowed range
+    error: float  # from the setpoint
     regime: float
     fast: float
     slow: float
@@ -166,6 +167,9 @@ class PolicyUpdated:
     explained_variance: float
     gradient_norm: float
     hold_rate: float  # of the rollout it learned from
+    bonus_ratio: float | None  # mean hold bonus in it, in spreads of the other reward terms
+    margin_reach: float | None  # logits by which the controller could move its margin either way
+    saturated: float | None  # share of its decisions with an actuator at its limit
     divergence: float
     reference: Digest | None
     parameters: Digest

@@ -15,6 +15,7 @@ from stairways.service.audit.asking import (
     gates,
     payload,
     runs,
+    steering,
     steps,
 )
 from stairways.service.audit.comparison import Difference, diff
@@ -45,6 +46,7 @@ __all__ = [
     "rollbacks",
     "runs",
     "show",
+    "steering",
     "steps",
     "trail",
     "why",

@@ -1,18 +1,25 @@
 """Lists of what the log holds: runs, cycles, gates, events and steps."""
 
 import heapq
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
 import orjson
 
+from stairways.core.steering import Attempt, Steering
 from stairways.core.values import MICROS_PER_DOLLAR, Position, StreamName
 from stairways.errors import NoSuchEventError, UnknownEventError
 from stairways.readmodels.rows import to_time
-from stairways.service.folding import folded_cycles, folded_data, folded_gates, folded_runs
+from stairways.service.folding import (
+    folded_cycles,
+    folded_data,
+    folded_gates,
+    folded_runs,
+    folded_steering,
+)
 from stairways.service.runs import RUN_STREAM, run_stream
 from stairways.store.contract import START, Record
 from stairways.store.sql import SqlStore
@@ -46,8 +53,19 @@ def runs(store: SqlStore) -> list[Row]:
 
 
 def cycles(store: SqlStore, run: str) -> list[Row]:
-    """Return every attempt at a cycle of a run, in order."""
-    return folded_cycles(store, run)
+    """Return every attempt at a cycle of a run, in order, with how it was steered."""
+    steered = steering(store, run)
+    rows = folded_cycles(store, run)
+    return [{**row, **asdict(_steered(steered, row))} for row in rows]
+
+
+def steering(store: SqlStore, run: str) -> Mapping[Attempt, Steering]:
+    """Return how the controller's actuators fared in every attempt at a cycle of a run."""
+    return folded_steering(store, run)
+
+
+def _steered(steered: Mapping[Attempt, Steering], row: Row) -> Steering:
+    return steered.get((row["cycle"], row["attempt"]), Steering())
 
 
 def gates(store: SqlStore, run: str, cycle: int | None = None) -> list[Row]:

@@ -25,7 +25,7 @@ _MOST_PARENTS = 100
 """Generations of parameters that a chain follows back."""
 
 RULING = {
-    "hold_rate_range": ("gates.hold_rate_error", "controller.dynamic_target"),
+    "hold_rate_range": ("gates.lowest_hold_rate", "gates.highest_hold_rate", "controller.guard"),
     "look_ahead": (),
     "ledger_replay": (),
 }

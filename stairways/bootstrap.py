@@ -81,6 +81,12 @@ class App:
         }
 
     @property
+    def logs_are_json(self) -> bool:
+        """Whether log lines are written for programs."""
+        style = self.settings.log.style
+        return style == "json" or (style == "auto" and not self.console.is_terminal)
+
+    @property
     def database_url(self) -> str:
         """The URL of the log as given, secrets included; print ``shown_database`` instead."""
         return self.settings.log.database_url
@@ -90,10 +96,13 @@ class App:
         """The URL of the log without its password."""
         return settings.without_password(self.database_url)
 
-    def open_log(self, *, make: bool = False, read_only: bool = False) -> "SqlStore":
+    def open_log(
+        self, *, make: bool = False, read_only: bool = False, patience: float | None = None
+    ) -> "SqlStore":
         """Open the log; only with ``make`` a SQLite file that is not there is made.
 
         With ``read_only`` nothing is changed, which also serves a reader who may not write.
+        ``patience`` is how many seconds a busy or lost database is waited for.
 
         Raises ``LogUnavailableError`` or ``SchemaMismatchError``.
         """
@@ -104,12 +113,19 @@ class App:
                 f"There is no log at {self.shown_database}. Name it with --database-url, or "
                 "make one with `stairways init`."
             )
-        return opening.open_sql_store(self.database_url, clock=self.clock, read_only=read_only)
+        return opening.open_sql_store(
+            self.database_url,
+            clock=self.clock,
+            patience=opening.PATIENCE if patience is None else patience,
+            read_only=read_only,
+        )
 
     @contextmanager
-    def log(self, *, make: bool = False, read_only: bool = False) -> Iterator["SqlStore"]:
+    def log(
+        self, *, make: bool = False, read_only: bool = False, patience: float | None = None
+    ) -> Iterator["SqlStore"]:
         """Open the log as ``open_log`` does, and close it at the end."""
-        store = self.open_log(make=make, read_only=read_only)
+        store = self.open_log(make=make, read_only=read_only, patience=patience)
         try:
             yield store
         finally:

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 _LOG = structlog.get_logger("daemon")
 
+PATIENCE = 5.0
+"""Seconds to wait for the database before looking whether a signal came; then it waits on."""
+
 
 @click.group(invoke_without_command=True)
 @click.pass_context
@@ -146,7 +149,7 @@ def _keep(app: "App") -> None:
         )
     signals = Signals()
     with (
-        app.log(make=True) as store,
+        app.log(make=True, patience=PATIENCE) as store,
         Holding(store, this_process(), settings.daemon.lease_seconds) as holding,
     ):
         outside = Outside(
@@ -236,7 +239,8 @@ def _launcher(app: "App") -> "Callable[[str, Schedule, str, int], Any]":
     """Return what starts `stairways train` with everything said on its command line."""
     from stairways.daemon.workers import Process, arguments  # noqa: PLC0415 - as above
 
-    quiet = ["--log-level", app.settings.log.level, "--json-logs"]
+    style = "--json-logs" if app.logs_are_json else "--no-json-logs"
+    quiet = ["--log-level", app.settings.log.level, style]
 
     def launch(name: str, schedule: "Schedule", run: str, seed: int, /) -> Process:
         said: Sequence[str] = arguments(schedule, run, seed)

@@ -16,13 +16,14 @@ import structlog
 from stairways import __version__
 from stairways.core import events as e
 from stairways.core.operation import Fire, Operation
-from stairways.core.values import StreamName
+from stairways.core.values import StreamName, Version
 from stairways.daemon.deciding import Attempt, Claim, Define, Skip, Surroundings, decide
 from stairways.daemon.schedule import DaemonRules, Schedule
 from stairways.daemon.workers import Launcher, Worker
 from stairways.errors import StairwaysError, WrongVersionError
 from stairways.service.journal import encoded
 from stairways.service.leases import Holding, model_lease
+from stairways.service.runs import run_stream
 from stairways.service.schedules import Follower, outcome, schedule_lease
 from stairways.store.contract import Context, EventStore, Lease
 
@@ -42,13 +43,21 @@ class Outside:
     host: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Running:
     """A run in training by this daemon."""
 
     fire: Fire
     model: str
     worker: Worker
+    begun: Version  # events of the run when this attempt began
+    is_told: bool = False  # to stop; then its end is no failure, however it ends
+
+    def stop(self) -> None:
+        """Tell it to stop, once."""
+        if not self.is_told:
+            self.is_told = True
+            self.worker.stop()
 
 
 class Daemon:
@@ -90,7 +99,7 @@ class Daemon:
     def stop(self, reason: str, wait: Callable[[float], object]) -> None:
         """Let every run finish its rollout, or kill it when its time is up, and give all back."""
         for one in self._running.values():
-            one.worker.stop()
+            one.stop()
         waited = 0.0
         while self._alive() and waited < self._rules.stop_seconds:
             wait(_STEP)
@@ -133,7 +142,7 @@ class Daemon:
         """Do what is decided now; True if what was recorded may decide more."""
         operation = self._follower.state()
         if operation.halt is not None and name in self._running:
-            self._running[name].worker.stop()
+            self._running[name].stop()
         around = self._around(name, operation)
         actions = decide(self._schedules[name], operation.schedule(name), around)
         for action in actions:
@@ -154,7 +163,7 @@ class Daemon:
                 lease=lease, holder=self._name, epoch=taken.epoch, previous=previous
             )
             self._append(name, event, fence=taken)
-            _LOG.info("keeps a schedule", schedule=name, epoch=taken.epoch, previous=previous)
+            _LOG.info("keeps a schedule", schedule=name, epoch=taken.epoch, after=previous or None)
         return taken
 
     def _leave(self, name: str) -> None:
@@ -162,7 +171,7 @@ class Daemon:
         running = self._running.get(name)
         if running is None:
             return
-        running.worker.stop()
+        running.stop()
         if running.worker.ended():
             del self._running[name]
 
@@ -211,9 +220,7 @@ class Daemon:
             case Claim():
                 self._claim(name, action, operation.schedule(name).fires)
             case Attempt(fire):
-                worker = self._out.launch(name, schedule, fire.run, fire.seed)
-                self._running[name] = Running(fire, schedule.model, worker)
-                _LOG.info("trains", schedule=name, run=fire.run, attempt=fire.failures + 1)
+                self._train(name, fire)
 
     def _claim(self, name: str, claim: Claim, fires: int) -> None:
         """Claim a due time; whoever was faster has it, and the log says so."""
@@ -240,19 +247,35 @@ class Daemon:
         running = self._running.get(name)
         if running is None or not running.worker.ended():
             return
-        fire, attempt = running.fire, running.fire.failures + 1
-        match outcome(self._out.store, fire.run):
+        fire = running.fire
+        match outcome(self._out.store, fire.run, running.begun):
             case e.RunFinished():
-                self._append(
-                    name,
-                    e.ScheduleFinished(schedule=name, due=fire.due, run=fire.run, attempts=attempt),
-                )
-                _LOG.info("finished", schedule=name, run=fire.run)
+                self._finish(name, fire)
             case e.RunStopped():
+                _LOG.info("stopped", schedule=name, run=fire.run)
+            case _ if running.is_told:  # while it was starting
                 _LOG.info("stopped", schedule=name, run=fire.run)
             case _:
                 self._fail(name, fire, running.worker.reason())
         del self._running[name]
+
+    def _train(self, name: str, fire: Fire) -> None:
+        """Start to train the run of a fire, unless it reached its end before a daemon died."""
+        schedule, stream = self._schedules[name], run_stream(fire.run)
+        begun = self._out.store.version(stream)
+        if isinstance(outcome(self._out.store, fire.run, begun), e.RunFinished):
+            self._finish(name, fire)
+            return
+        worker = self._out.launch(name, schedule, fire.run, fire.seed)
+        self._running[name] = Running(fire, schedule.model, worker, begun)
+        _LOG.info("trains", schedule=name, run=fire.run, attempt=fire.failures + 1)
+
+    def _finish(self, name: str, fire: Fire) -> None:
+        finished = e.ScheduleFinished(
+            schedule=name, due=fire.due, run=fire.run, attempts=fire.failures + 1
+        )
+        self._append(name, finished)
+        _LOG.info("finished", schedule=name, run=fire.run)
 
     def _fail(self, name: str, fire: Fire, reason: str) -> None:
         """Record that an attempt failed, and whether another one follows."""
@@ -281,7 +304,7 @@ class Daemon:
         fire = self._follower.state().schedule(name).open
         running = self._running.pop(name, None)
         if running is not None:
-            running.worker.stop()
+            running.stop()
         if fire is not None:
             with contextlib.suppress(StairwaysError):
                 self._fail(name, fire, f"Fault in the daemon: {type(error).__name__}: {error}")

@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 
 from stairways.core import events as e
 from stairways.core.operation import TYPES, Operation, ScheduleState, operation
-from stairways.core.values import Position
+from stairways.core.values import NEW, Position, Version
 from stairways.errors import NoSuchScheduleError
 from stairways.service.halt import STREAM, check_words, refuse_when_halted
 from stairways.service.journal import decoded, encoded
@@ -86,11 +86,14 @@ def known(store: EventStore, name: str) -> ScheduleState:
     return found
 
 
-def outcome(store: EventStore, run: str) -> e.Event | None:
-    """Return the last event by which a run ended or stopped, or None."""
-    types = ("RunFinished", "RunFailed", "RunStopped", "RunResumed")
-    records = list(store.read(stream=run_stream(run), types=types))
-    return decoded(records[-1]) if records else None
+def outcome(store: EventStore, run: str, begun: Version = NEW) -> e.Event | None:
+    """Return by what a run ended, or stopped after its stream had ``begun`` events; else None."""
+    types = ("RunFinished", "RunStopped")
+    for record in store.read(stream=run_stream(run), types=types):
+        event = decoded(record)
+        if isinstance(event, e.RunFinished) or record.version > begun:
+            return event
+    return None
 
 
 def _order(store: EventStore, event: e.Event, context: Context) -> Appended:

@@ -299,6 +299,50 @@ def test_a_halt_stops_runs_and_skips_due_times_until_it_is_lifted(
     assert hands.said(e.ScheduleRetried, e.ScheduleFailed) == []
 
 
+def test_a_run_that_is_stopped_while_it_starts_has_not_failed(
+    hands: Hands, minutely: Schedule
+) -> None:
+    daemon = begun(hands, minutely)
+    halt.halt(hands.store, who="ada", reason="smoke", context=word())
+    daemon.tick()
+    hands.workers[0].ending = "The training process was killed by SIGTERM."
+    daemon.tick()
+    halt.lift(hands.store, who="bob", reason="no fire", context=word())
+    daemon.tick()
+
+    assert [one.run for one in hands.workers] == [hands.workers[0].run] * 2
+    assert hands.said(e.ScheduleRetried, e.ScheduleFailed) == []
+
+
+def test_a_run_that_stopped_earlier_and_now_fails_to_start_has_failed(
+    hands: Hands, minutely: Schedule
+) -> None:
+    daemon = begun(hands, minutely)
+    run = hands.workers[0].run
+    hands.end(run, e.RunStopped(reason="SIGTERM", cycle=1, steps=0), "stopped")
+    daemon.tick()
+    assert len(hands.workers) == 2
+    hands.workers[1].ending = "no memory"
+    daemon.tick()
+
+    (retried,) = hands.said(e.ScheduleRetried)
+    assert isinstance(retried, e.ScheduleRetried)
+    assert retried.reason == "no memory"
+
+
+def test_a_run_that_ended_just_before_its_daemon_died_is_not_trained_again(
+    hands: Hands, minutely: Schedule
+) -> None:
+    begun(hands, minutely)
+    hands.finish(hands.workers[0].run)
+    later = hands.daemon(name="two", nightly=minutely)
+    hands.wait(10.5)
+    later.tick()
+
+    assert len(hands.workers) == 1
+    assert len(hands.said(e.ScheduleFinished)) == 1
+
+
 def test_a_stopped_daemon_lets_runs_end_or_kills_them_when_their_time_is_up(
     hands: Hands, minutely: Schedule
 ) -> None:

@@ -4,12 +4,13 @@ Memory stays flat: the log is read in ranges. On several processors the ranges a
 by processes of their own, each with its own connection.
 """
 
+import gc
 import itertools
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from multiprocessing import get_context
 from typing import NamedTuple
@@ -96,7 +97,7 @@ def verify_log(
     ``LogUnavailableError`` or ``SchemaMismatchError`` if it cannot look.
     """
     findings = Findings()
-    with RawLog(url) as log:
+    with RawLog(url) as log, _collector_off():
         if missing := log.missing_tables():
             return _without_tables(missing)
         stored = stored_checkpoints(log, keys)
@@ -209,23 +210,18 @@ def _rehash_all(
         yield from ((part, rehash(log, part.claims, part.ends)) for part in parts)
         return
     spawn, given = get_context("spawn"), (log.url,)
-    with ProcessPoolExecutor(count - 1, spawn, _open_in_process, given) as pool:
-        yield from _share_out(log, parts, pool, 2 * count)
+    with ProcessPoolExecutor(count, spawn, _open_in_process, given) as pool:
+        yield from _share_out(parts, pool, 4 * count)
 
 
 def _share_out(
-    log: RawLog, parts: Iterable[Part], pool: Executor, ahead: int
+    parts: Iterable[Part], pool: Executor, ahead: int
 ) -> Iterator[tuple[Part, Rehashed]]:
-    """Give the pool up to ``ahead`` parts; while it is busy with them, rehash one here."""
+    """Yield each part as it was given to the pool, which has up to ``ahead`` under way."""
     under_way = deque[tuple[Part, Future[Rehashed]]]()
     for part in parts:
-        future = Future[Rehashed]()
-        if sum(not other.done() for _, other in under_way) < ahead:
-            future = pool.submit(_rehash_in_process, part.claims, part.ends)
-        else:
-            future.set_result(rehash(log, part.claims, part.ends))
-        under_way.append((part, future))
-        while under_way and (under_way[0][1].done() or len(under_way) > 10 * ahead):
+        under_way.append((part, pool.submit(_rehash_in_process, part.claims, part.ends)))
+        if len(under_way) > ahead:
             done, first = under_way.popleft()
             yield done, first.result()
     for done, rest in under_way:
@@ -236,7 +232,20 @@ _in_process = ExitStack()
 _logs: list[RawLog] = []
 
 
+@contextmanager
+def _collector_off() -> Iterator[None]:
+    """Keep the garbage collector from walking millions of rows, among which are no cycles."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
 def _open_in_process(url: str) -> None:
+    gc.disable()  # as in _collector_off
     _logs.append(_in_process.enter_context(RawLog(url)))
 
 

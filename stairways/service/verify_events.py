@@ -1,6 +1,7 @@
 """Rehash a range of events and compare each record's leaf with the stored one."""
 
 from collections.abc import Iterable, Sequence
+from operator import itemgetter
 from typing import NamedTuple
 
 from stairways.core.merkle import HASH_SIZE, Edge
@@ -10,10 +11,12 @@ from stairways.store.driver import Row
 from stairways.store.raw import RawLog, UnreadableRowsError
 from stairways.store.records import Append, hash_records
 
-RANGE = 8192
+RANGE = 4096
 """Positions hashed in one go: a power of two, so that ranges are subtrees of the log."""
 
 NO_LEAF = bytes(HASH_SIZE)
+
+_POSITION, _TYPE, _SCHEMA, _PAYLOAD, _LEAF = map(itemgetter, range(5))
 
 
 class Rehashed(NamedTuple):
@@ -39,25 +42,27 @@ def rehash(log: RawLog, claims: Sequence[Claim], ends: Sequence[int]) -> Rehashe
         rows = log.events(first, last)
     except UnreadableRowsError:
         rows = list(_readable_rows(log, first, last))
-    try:
-        computed = _leaves(claims, rows)
-    except (TypeError, AttributeError, ValueError):
-        computed = []
-    stored = [row[4] for row in rows]
-    if computed == stored and [row[0] for row in rows] == list(range(first, last + 1)):
-        return Rehashed(first, last, _edges(stored, [*ends, last], first), (), (), ())
+    stored = list(map(_LEAF, rows))
+    if list(map(_POSITION, rows)) == list(range(first, last + 1)):
+        try:
+            computed = _leaves(claims, rows)
+        except (TypeError, AttributeError, ValueError):
+            computed = []
+        if computed == stored:
+            return Rehashed(first, last, _edges(stored, [*ends, last], first), (), (), ())
     return _compare(claims, rows)
 
 
 def _leaves(claims: Iterable[Claim], rows: Sequence[Row]) -> list[bytes]:
     """Return the leaf of every record; raises what Python does where a row is no record."""
+    types, schemas, payloads = (list(map(column, rows)) for column in (_TYPE, _SCHEMA, _PAYLOAD))
     leaves, start = list[bytes](), 0
     for claim in claims:
-        end = start + claim.last - claim.first + 1
         if claim.append is None:
             raise ValueError("an append is missing")
-        _, types, schemas, payloads, _ = zip(*rows[start:end], strict=True)
-        leaves += hash_records(claim.append, claim.first, types, schemas, payloads)
+        end = start + claim.last - claim.first + 1
+        here = types[start:end], schemas[start:end], payloads[start:end]
+        leaves += hash_records(claim.append, claim.first, *here)
         start = end
     return leaves
 

@@ -67,6 +67,7 @@ class Driver(NamedTuple):
     ``sql`` turns ``?`` into the driver's placeholder. ``begin`` starts a transaction, and
     ``head_query`` in it reads size and edge of the log, which nobody else can then move.
     ``pipeline`` is a context in which statements need not wait for each other's answers.
+    ``fetch`` returns all rows of a query, in the way that is quickest for many of them.
     ``inserting`` is a context, outside of a pipeline, that gives a function to write rows of
     ``events`` in bulk; the database may work on them while the next ones are made. ``explain``
     makes an error of the driver one that a caller can act on; ``is_lost`` says whether a new
@@ -80,6 +81,7 @@ class Driver(NamedTuple):
     head_query: str
     begin: Callable[[Connection], None]
     pipeline: Callable[[Connection], AbstractContextManager[object]]
+    fetch: Callable[[Connection, str, Sequence[object]], list[Row]]
     inserting: Callable[[Connection], AbstractContextManager[InsertEvents]]
     explain: Callable[[Exception], StairwaysError]
     is_lost: Callable[[Exception], bool]

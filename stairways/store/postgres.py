@@ -1,7 +1,7 @@
 """PostgreSQL as the log's database: many writers, who take turns at the locked head row."""
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import cast
 
@@ -10,7 +10,7 @@ from psycopg import errors
 from sqlalchemy import URL, Engine, create_engine, event
 
 from stairways.errors import LogBusyError, LogUnavailableError, StairwaysError
-from stairways.store.driver import Connection, Driver, EventRows, InsertEvents
+from stairways.store.driver import Connection, Driver, EventRows, InsertEvents, Row
 
 _COPY = "COPY events (position, type, schema, payload, leaf) FROM STDIN (FORMAT BINARY)"
 _FIVE = struct.pack("!hi", 5, 8)  # columns, then the length of the position
@@ -33,6 +33,7 @@ def postgres_driver(url: URL, patience: float, *, read_only: bool = False) -> Dr
         head_query="SELECT size, edge FROM head WHERE id = 1 FOR UPDATE",
         begin=lambda _: None,  # the driver begins by itself
         pipeline=lambda connection: cast("psycopg.Connection", connection).pipeline(),
+        fetch=_fetch,
         inserting=_inserting,
         explain=explain,
         is_lost=_is_lost,
@@ -50,6 +51,12 @@ def _engine(url: URL, patience: float, *, read_only: bool) -> Engine:
         connection.commit()
 
     return engine
+
+
+def _fetch(connection: Connection, query: str, values: Sequence[object]) -> list[Row]:
+    """Return all rows, sent in binary form: as text, bytes would come in hexadecimal."""
+    direct = cast("psycopg.Connection", connection)
+    return direct.execute(query.encode(), values, binary=True).fetchall()
 
 
 @contextmanager

@@ -6,6 +6,7 @@ What a reader of the log could trust is for ``service.verify`` to find out.
 
 import sqlite3
 from collections.abc import Iterator, Sequence
+from operator import itemgetter
 from types import TracebackType
 from typing import Any, NamedTuple, Self, cast
 
@@ -22,6 +23,7 @@ from stairways.store.segments import Archive
 from stairways.store.tables import APPEND_ONLY, NOT_BULK
 
 _PAGE = 4096
+_PAYLOAD = itemgetter(3)
 _LANDMARKS = f"""
     SELECT position, type, payload FROM events
     WHERE position > ? AND position <= ? AND {NOT_BULK} ORDER BY position LIMIT ?"""  # noqa: S608
@@ -147,7 +149,7 @@ class RawLog:
             " WHERE position BETWEEN ? AND ? ORDER BY position",
             (first, last),
         )
-        return self._archive.filled(rows) if any(row[3] is None for row in rows) else rows
+        return self._archive.filled(rows) if None in map(_PAYLOAD, rows) else rows
 
     def landmarks(self, last: int) -> Iterator[Row]:
         """Yield position, type and payload of all events but the most frequent types."""
@@ -257,7 +259,7 @@ class RawLog:
         connection = self._connection
         assert connection is not None, "use RawLog as a context"  # noqa: S101 - a caller's slip
         try:
-            return connection.execute(self.driver.sql(statement), parameters).fetchall()
+            return self.driver.fetch(connection, self.driver.sql(statement), parameters)
         except sqlite3.OperationalError as error:
             if "UTF-8" not in str(error):
                 raise

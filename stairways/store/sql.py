@@ -232,7 +232,7 @@ class SqlStore:
     def rows(self, statement: str, parameters: Sequence[object]) -> list[Row]:
         """Return the rows of a query written with ``?`` placeholders."""
         ready = self.driver.sql(statement)
-        return self.run(lambda connection: connection.execute(ready, parameters).fetchall())
+        return self.run(lambda connection: self.driver.fetch(connection, ready, parameters))
 
     def run(self, work: Callable[[Connection], T]) -> T:
         """Return what ``work`` returns; on a lost connection do it again with another.

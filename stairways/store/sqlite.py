@@ -55,6 +55,7 @@ def sqlite_driver(
         head_query="SELECT size, edge FROM head",
         begin=_begin,
         pipeline=nullcontext,
+        fetch=lambda connection, query, values: connection.execute(query, values).fetchall(),
         inserting=_inserting,
         explain=explain,
         is_lost=lambda _: False,

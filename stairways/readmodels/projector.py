@@ -1,8 +1,10 @@
 """Keeps the read models in step with the log: the subscription of that name."""
 
 from collections.abc import Iterable, Sequence
+from operator import itemgetter
+from typing import NamedTuple, cast
 
-from sqlalchemy import Connection, Table, delete, insert
+from sqlalchemy import Connection, Table, delete
 
 from stairways.core.projections import ModelState, RunSummary
 from stairways.readmodels import queries, tables
@@ -10,6 +12,8 @@ from stairways.readmodels.batch import Batch
 from stairways.readmodels.rows import Row, Span, cycle_rows, model_row, run_row
 from stairways.readmodels.subscription import RECORDS_A_BATCH, Subscription, Write
 from stairways.store.contract import Record
+from stairways.store.driver import Connection as DriverConnection
+from stairways.store.driver import Driver
 from stairways.store.sql import SqlStore
 
 
@@ -18,6 +22,7 @@ class ReadModels:
 
     name = "readmodels"
     version = 1
+    skims = True
 
     def __init__(self, store: SqlStore) -> None:
         self._store = store
@@ -26,7 +31,8 @@ class ReadModels:
         """Return what to write for ``records``."""
         batch = Batch(_Tables(self._store, generation))
         batch.take(records)
-        return lambda connection: _write(connection, generation, batch)
+        driver = self._store.driver
+        return lambda connection: _write(_Into(driver, connection, generation), batch)
 
     def clear(self, connection: Connection, generation: int) -> None:
         """Remove every row of a generation."""
@@ -55,7 +61,15 @@ class _Tables:
         return queries.model(self._store, model, self._generation) or ModelState()
 
 
-def _write(connection: Connection, generation: int, batch: Batch) -> None:
+class _Into(NamedTuple):
+    """A transaction in which rows of a generation are written, many at once."""
+
+    driver: Driver
+    connection: Connection
+    generation: int
+
+
+def _write(into: _Into, batch: Batch) -> None:
     """Replace the rows of changed runs and models and add the new points."""
     runs, models = batch.runs, batch.models
     changed = [run_row(run, summary, batch.spans[run]) for run, summary in runs.items()]
@@ -66,25 +80,25 @@ def _write(connection: Connection, generation: int, batch: Batch) -> None:
         (tables.cycle, "run", runs, cycles),
         (tables.model, "model", models, states),
     ):
-        _remove(connection, table, generation, key, names)
-        _add(connection, table, generation, rows)
+        _remove(into, table, key, names)
+        _add(into, table, rows)
     for table, points in (
         (tables.gate, batch.gates),
         (tables.pnl, batch.pnl),
         (tables.controller, batch.controller),
         (tables.data, batch.data),
     ):
-        _add(connection, table, generation, points)
+        _add(into, table, points)
 
 
-def _remove(
-    connection: Connection, table: Table, generation: int, key: str, names: Iterable[str]
-) -> None:
-    connection.execute(
-        delete(table).where(table.c.generation == generation, table.c[key].in_(list(names)))
-    )
+def _remove(into: _Into, table: Table, key: str, names: Iterable[str]) -> None:
+    own = table.c.generation == into.generation
+    into.connection.execute(delete(table).where(own, table.c[key].in_(list(names))))
 
 
-def _add(connection: Connection, table: Table, generation: int, rows: list[Row]) -> None:
+def _add(into: _Into, table: Table, rows: list[Row]) -> None:
     if rows:
-        connection.execute(insert(table), [{**row, "generation": generation} for row in rows])
+        columns = list(rows[0])
+        own = ((into.generation, *row) for row in map(itemgetter(*columns), rows))
+        direct = cast("DriverConnection", into.connection.connection.driver_connection)
+        into.driver.load(direct, table.name, ["generation", *columns], own)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime, timedelta
+from operator import attrgetter
 from typing import Any, TypeVar
 
 from sqlalchemy import Boolean, Column
@@ -15,6 +16,10 @@ from stairways.store.records import to_microseconds
 
 Row = dict[str, Any]
 Summary = TypeVar("Summary", CycleSummary, ModelState)
+
+_POINT_FIELDS: dict[type, Sequence[str]] = {
+    kind: tuple(field.name for field in fields(kind)) for kind in (PnlPoint, TracePoint)
+}
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -94,8 +99,9 @@ def data_row(record: Record, event: e.DataRegistered) -> Row:
 
 def point_row(run: str, record: Record, point: PnlPoint | TracePoint) -> Row:
     """Return the row of ``rm_pnl`` or ``rm_controller``."""
-    plain = {name.name: getattr(point, name.name) for name in fields(point)}
-    return {"position": record.position, "run": run, **plain}
+    names = _POINT_FIELDS[type(point)]
+    values = attrgetter(*names)(point)
+    return {"position": record.position, "run": run, **dict(zip(names, values, strict=True))}
 
 
 def summary_from(row: Row, cycles: Sequence[Row]) -> tuple[RunSummary, Span]:

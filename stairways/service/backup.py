@@ -7,7 +7,7 @@ on it, and it can be restored into either kind. Derived tables are not copied.
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import psycopg
 
@@ -130,9 +130,7 @@ def _insert(
         with driver.inserting(connection) as insert:
             insert(EventRows(*zip(*rows, strict=True)))
         return
-    names, marks = ", ".join(columns), ", ".join("?" * len(columns))
-    statement = f"INSERT INTO {table} ({names}) VALUES ({marks})"  # noqa: S608 - constants
-    cast("Any", connection).cursor().executemany(driver.sql(statement), rows)
+    driver.load(connection, table, columns, rows)
 
 
 def _copy_head(target: Driver, reading: Connection, writing: Connection) -> None:

@@ -25,7 +25,7 @@ from stairways.service.searching import (
 )
 from stairways.store.contract import Record
 from stairways.store.pages import append_from_row
-from stairways.store.records import record_maker
+from stairways.store.records import records_of
 from stairways.store.sql import SqlStore
 
 ROWS = 50
@@ -137,6 +137,7 @@ def _records_at(store: SqlStore, positions: Sequence[int]) -> list[Record]:
     )
     events = store.filled([row[:5] for row in rows])
     return [
-        record_maker(append_from_row(row[5:]))(position, type_, schema, payload or b"", leaf)
-        for row, (position, type_, schema, payload, leaf) in zip(rows, events, strict=True)
+        record
+        for row, event in zip(rows, events, strict=True)
+        for record in records_of(append_from_row(row[5:]), [event])
     ]

@@ -10,7 +10,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass
 from multiprocessing import get_context
 from typing import NamedTuple
@@ -35,6 +35,7 @@ from stairways.service.verify_tree import RootCheck, TreeFold
 from stairways.store.contract import Context, Encoded, EventStore
 from stairways.store.opening import newest_revision
 from stairways.store.raw import Bounds, RawLog
+from stairways.store.records import collector_off
 from stairways.store.seal import Checkpoint, PublicKey
 
 PROCESSES_FROM = 500_000
@@ -97,7 +98,7 @@ def verify_log(
     ``LogUnavailableError`` or ``SchemaMismatchError`` if it cannot look.
     """
     findings = Findings()
-    with RawLog(url) as log, _collector_off():
+    with RawLog(url) as log, collector_off():
         if missing := log.missing_tables():
             return _without_tables(missing)
         stored = stored_checkpoints(log, keys)
@@ -232,20 +233,8 @@ _in_process = ExitStack()
 _logs: list[RawLog] = []
 
 
-@contextmanager
-def _collector_off() -> Iterator[None]:
-    """Keep the garbage collector from walking millions of rows, among which are no cycles."""
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
-
-
 def _open_in_process(url: str) -> None:
-    gc.disable()  # as in _collector_off
+    gc.disable()  # as in collector_off
     _logs.append(_in_process.enter_context(RawLog(url)))
 
 

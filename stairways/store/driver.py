@@ -1,6 +1,6 @@
 """What the SQL store needs of a database driver; ``sqlite`` and ``postgres`` provide it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, NamedTuple, Protocol
 
@@ -68,6 +68,7 @@ class Driver(NamedTuple):
     ``head_query`` in it reads size and edge of the log, which nobody else can then move.
     ``pipeline`` is a context in which statements need not wait for each other's answers.
     ``fetch`` returns all rows of a query, in the way that is quickest for many of them.
+    ``load`` adds rows to a table, many at once.
     ``inserting`` is a context, outside of a pipeline, that gives a function to write rows of
     ``events`` in bulk; the database may work on them while the next ones are made. ``explain``
     makes an error of the driver one that a caller can act on; ``is_lost`` says whether a new
@@ -82,6 +83,7 @@ class Driver(NamedTuple):
     begin: Callable[[Connection], None]
     pipeline: Callable[[Connection], AbstractContextManager[object]]
     fetch: Callable[[Connection, str, Sequence[object]], list[Row]]
+    load: Callable[[Connection, str, Sequence[str], Iterable[Row]], None]
     inserting: Callable[[Connection], AbstractContextManager[InsertEvents]]
     explain: Callable[[Exception], StairwaysError]
     is_lost: Callable[[Exception], bool]

@@ -29,7 +29,7 @@ from stairways.store.records import (
     check_version,
     head_of,
     leaves_of,
-    record_maker,
+    records_of,
 )
 
 Clock = Callable[[], datetime]
@@ -171,10 +171,9 @@ class MemoryStore:
             raise lost(fence, standing.holder.name if standing and standing.holder else None)
 
     def _keep(self, append: Append, events: Sequence[Encoded], leaves: Sequence[bytes]) -> None:
-        make = record_maker(append)
         of_stream = self._streams.setdefault(append.stream, [])
-        rows = zip(range(append.first, append.last + 1), events, leaves, strict=True)
-        for position, event, leaf in rows:
-            self._records.append(make(position, event.type, event.schema, event.payload, leaf))
-            of_stream.append(Position(position))
+        positions = range(append.first, append.last + 1)
+        rows = [(p, *event, leaf) for p, event, leaf in zip(positions, events, leaves, strict=True)]
+        self._records.extend(records_of(append, rows))
+        of_stream.extend(map(Position, positions))
         self._appends[append.append_id] = append

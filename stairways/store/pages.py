@@ -1,6 +1,7 @@
 """Reading in pages: which appends hold the wanted events, and their events in ranges."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from typing import NamedTuple, Protocol, cast
 
 from stairways.core.values import Position, StreamName, Version
@@ -27,6 +28,10 @@ _OF_STREAM = f"""
 _EVENTS = """
     SELECT position, type, schema, payload, leaf FROM events
     WHERE position BETWEEN ? AND ?{} ORDER BY position"""
+
+
+_NO_STEPS = _EVENTS.format(" AND type <> 'StepTaken'")
+_SOME = "SELECT position, type, schema, payload, leaf FROM events WHERE position IN ({})"
 
 
 class Reader(Protocol):
@@ -93,7 +98,8 @@ def pages(
             held = []
         if not held:
             first = start
-        held, last = [*held, append], end
+        held.append(append)
+        last = end
         while last - first + 1 >= size:
             yield Page(first, first + size - 1, held)
             first += size
@@ -107,6 +113,23 @@ def events_of(reader: Reader, page: Page, types: Sequence[str] = ()) -> list[Eve
     rows = reader.rows(
         _EVENTS.format(_type_filter(types)), (page.first, page.last, *dict.fromkeys(types))
     )
+    return cast("list[EventRow]", rows)
+
+
+def skimmed(reader: Reader, page: Page) -> list[EventRow]:
+    """Return the rows of a page, but of each append's ``StepTaken`` only the first and the last.
+
+    What the steps between them say is in the events that follow, so a fold need not see them.
+    """
+    rows = reader.rows(_NO_STEPS, (page.first, page.last))
+    there, missing = {row[0] for row in rows}, set[int]()
+    for append in page.appends:
+        first, last = max(page.first, append.first), min(page.last, append.last)
+        steps = (position for position in range(last, first - 1, -1) if position not in there)
+        missing |= {*islice(steps, 1), *({first} - there)}
+    if missing:
+        rows += reader.rows(_SOME.format(", ".join("?" * len(missing))), sorted(missing))
+        rows.sort()
     return cast("list[EventRow]", rows)
 
 

@@ -1,7 +1,7 @@
 """PostgreSQL as the log's database: many writers, who take turns at the locked head row."""
 
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import cast
 
@@ -34,6 +34,7 @@ def postgres_driver(url: URL, patience: float, *, read_only: bool = False) -> Dr
         begin=lambda _: None,  # the driver begins by itself
         pipeline=lambda connection: cast("psycopg.Connection", connection).pipeline(),
         fetch=_fetch,
+        load=_load,
         inserting=_inserting,
         explain=explain,
         is_lost=_is_lost,
@@ -57,6 +58,14 @@ def _fetch(connection: Connection, query: str, values: Sequence[object]) -> list
     """Return all rows, sent in binary form: as text, bytes would come in hexadecimal."""
     direct = cast("psycopg.Connection", connection)
     return direct.execute(query.encode(), values, binary=True).fetchall()
+
+
+def _load(connection: Connection, table: str, columns: Sequence[str], rows: Iterable[Row]) -> None:
+    statement = f"COPY {table} ({', '.join(columns)}) FROM STDIN"
+    cursor = cast("psycopg.Connection", connection).cursor()
+    with cursor.copy(statement.encode()) as copy:
+        for row in rows:
+            copy.write_row(row)
 
 
 @contextmanager

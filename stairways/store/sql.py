@@ -6,9 +6,10 @@ so that a slow reader holds neither memory nor a transaction.
 """
 
 import time
+from bisect import bisect
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
-from itertools import islice
+from itertools import chain, islice
 from typing import TypeVar
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -37,6 +38,7 @@ from stairways.store.pages import (
     appends_after,
     events_of,
     pages,
+    skimmed,
 )
 from stairways.store.records import (
     Append,
@@ -46,7 +48,7 @@ from stairways.store.records import (
     check_repeat,
     check_version,
     extended,
-    record_maker,
+    records_of,
 )
 from stairways.store.segments import Archive
 from stairways.store.tables import BULK_TYPES
@@ -144,8 +146,17 @@ class SqlStore:
         small = EVENTS_A_PAGE if limit is None else max(1, min(EVENTS_A_PAGE, limit))
         size = EVENTS_A_PAGE if types and not set(types) & set(BULK_TYPES) else small
         appends = appends_after(self, stream, after, end)
-        found = (self._records(page, types) for page in pages(appends, after, end, size))
-        return islice((record for records in found for record in records), limit)
+        found = (
+            self._records(page, events_of(self, page, types))
+            for page in pages(appends, after, end, size)
+        )
+        return islice(chain.from_iterable(found), limit)
+
+    def skim(self, after: Position, until: Position) -> Iterator[Record]:
+        """Yield what ``read`` does, but of each append's ``StepTaken`` the first and last only."""
+        appends = appends_after(self, None, after, until)
+        for page in pages(appends, after, until):
+            yield from self._records(page, skimmed(self, page))
 
     def version(self, stream: StreamName) -> Version:
         """Return how many events ``stream`` holds."""
@@ -341,16 +352,16 @@ class SqlStore:
     def _content_of(self, digest: str) -> bytes:
         return self.get_blob(Digest(digest))
 
-    def _records(self, page: Page, types: Sequence[str]) -> Iterator[Record]:
+    def _records(self, page: Page, rows: list[EventRow]) -> Iterator[Record]:
         """Yield the records of a page; a payload that is lost is empty, for readers to name."""
-        found = events_of(self, page, types)
-        if any(row[3] is None for row in found):
-            found = self.filled(found)
-        rows = iter(found)
-        row = next(rows, None)
+        if None in (row[3] for row in rows):
+            rows = self.filled(rows)
+        start = 0
         for append in page.appends:
-            make = record_maker(append)
-            while row is not None and row[0] <= append.last:
-                position, type_, schema, payload, leaf = row
-                yield make(position, type_, schema, payload or b"", leaf)
-                row = next(rows, None)
+            end = bisect(rows, append.last, start, key=_position)
+            yield from records_of(append, rows[start:end])
+            start = end
+
+
+def _position(row: EventRow) -> Position:
+    return Position(row[0])

@@ -2,7 +2,7 @@
 
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from functools import partial
 from itertools import chain, islice
@@ -13,7 +13,7 @@ from urllib.parse import quote, unquote
 from sqlalchemy import URL, Engine, create_engine, event
 
 from stairways.errors import LogBusyError, LogUnavailableError, StairwaysError
-from stairways.store.driver import Connection, Driver, EventRows, InsertEvents
+from stairways.store.driver import Connection, Driver, EventRows, InsertEvents, Row
 
 _INSERT = "INSERT INTO events (position, type, schema, payload, leaf) VALUES (?, ?, ?, ?, ?)"
 _TOGETHER = 32
@@ -56,6 +56,7 @@ def sqlite_driver(
         begin=_begin,
         pipeline=nullcontext,
         fetch=lambda connection, query, values: connection.execute(query, values).fetchall(),
+        load=_load,
         inserting=_inserting,
         explain=explain,
         is_lost=lambda _: False,
@@ -130,6 +131,12 @@ def file_of(url: URL) -> str:
 
 def _begin(connection: Connection) -> None:
     connection.execute("BEGIN IMMEDIATE")
+
+
+def _load(connection: Connection, table: str, columns: Sequence[str], rows: Iterable[Row]) -> None:
+    names, marks = ", ".join(columns), ", ".join("?" * len(columns))
+    statement = f"INSERT INTO {table} ({names}) VALUES ({marks})"  # noqa: S608 - names of ours
+    cast("sqlite3.Connection", connection).executemany(statement, rows)
 
 
 @contextmanager

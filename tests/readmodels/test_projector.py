@@ -144,8 +144,8 @@ def test_a_failure_while_writing_leaves_rows_and_position_as_they_were(
     before = queries.everything(full), queries.standing(full)
     add = projecting._add
 
-    def broken(connection: object, table: object, *rows: object) -> None:
-        add(connection, table, *rows)  # type: ignore[arg-type]  # passed on as they are
+    def broken(into: object, table: object, rows: object) -> None:
+        add(into, table, rows)  # type: ignore[arg-type]  # passed on as they are
         if table is tables.pnl:
             raise KeyboardInterrupt
 
@@ -239,3 +239,23 @@ def test_the_rows_of_cycles_hold_every_field_of_the_summary() -> None:
 
 def test_times_are_read_back_in_utc() -> None:
     assert to_time(1_000_001) == datetime(1970, 1, 1, 0, 0, 1, 1, UTC)
+
+
+@pytest.mark.parametrize(("after", "until"), [(0, 2000), (101, 2000), (333, 334), (7, 900)])
+def test_skimming_leaves_out_nothing_but_steps_inside_an_append(
+    full: SqlStore, after: int, until: int
+) -> None:
+    between = Position(after), Position(until)
+    read = list(full.read(after=between[0], until=between[1]))
+    skimmed = list(full.skim(*between))
+    appends: dict[str, list[Position]] = {}
+    for record in read:
+        if record.type == "StepTaken":
+            appends.setdefault(record.append_id, []).append(record.position)
+
+    assert len(skimmed) < len(read) or until - after < 2
+    assert sorted(skimmed) == skimmed
+    left_out = {record.position for record in set(read) - set(skimmed)}
+    inside = {position for steps in appends.values() for position in steps[:-1]}
+    assert set(skimmed) <= set(read)
+    assert left_out <= inside

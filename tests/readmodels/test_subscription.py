@@ -35,6 +35,7 @@ class Seen:
 
     name = "seen"
     version = 1
+    skims = False
 
     def fold(self, generation: int, records: Sequence[Record]) -> Write:
         rows = [{"generation": generation, "position": record.position} for record in records]

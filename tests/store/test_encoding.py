@@ -18,7 +18,7 @@ from stairways import codec
 from stairways.core.events import ControllerUpdated, EvaluationStepTaken, Event
 from stairways.core.values import Shares, digest_of
 from stairways.errors import NotCanonicalError, UnknownEventError
-from stairways.store.records import Append, hash_records, record_bytes, record_maker
+from stairways.store.records import Append, hash_records, record_bytes, records_of
 
 SHARED = Path(os.environ.get("STAIRWAYS_SHARED", Path(__file__).parents[2] / "../shared"))
 
@@ -102,7 +102,7 @@ def test_a_record_is_canonical_json_to_an_independent_canonicaliser(
     append: Append, payload: dict[str, Any]
 ) -> None:
     content = rfc8785.dumps(payload)
-    record = record_maker(append)(append.first, "Type%d", 1, content, b"")
+    [record] = records_of(append, [(append.first, "Type%d", 1, content, b"")])
     line = record_bytes(record)
     assert line == rfc8785.dumps(json.loads(line))
     assert json.loads(line)["payload"] == json.loads(content)

@@ -181,7 +181,7 @@ def time_text(value: datetime, field: str = "value") -> str:
     """Return a time as ``2026-01-07T14:30:00.000000Z``."""
     if value.tzinfo is None:
         raise NotCanonicalError(f"{field} has no time zone: {value}.")
-    return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return value.astimezone(UTC).isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"
 
 
 def decode(name: str, schema: int, payload: bytes) -> Event:

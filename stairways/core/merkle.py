@@ -44,6 +44,8 @@ class Edge:
 
         Works level by level, from the leaves up, with one list at each.
         """
+        if len(leaves) == 1:
+            return self.joined(Edge(1, (leaves[0],)))
         old, new = list(self.hashes), []
         nodes, rest = list(leaves), self.size
         while nodes or rest:

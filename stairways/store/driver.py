@@ -70,7 +70,7 @@ class Driver(NamedTuple):
     ``fetch`` returns all rows of a query, in the way that is quickest for many of them.
     ``load`` adds rows to a table, many at once.
     ``inserting`` is a context, outside of a pipeline, that gives a function to write rows of
-    ``events`` in bulk; the database may work on them while the next ones are made. ``explain``
+    ``events`` in bulk; a server works on them while the next ones are made. ``explain``
     makes an error of the driver one that a caller can act on; ``is_lost`` says whether a new
     connection may help.
     """

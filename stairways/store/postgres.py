@@ -3,6 +3,7 @@
 import struct
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import chain, repeat
 from typing import cast
 
 import psycopg
@@ -83,18 +84,22 @@ def copy_rows(rows: EventRows) -> bytes:
     Five columns, each with its length before it, big-endian (PostgreSQL's documentation of
     COPY, "Binary Format"). A third of the time of the driver's own row by row.
     """
-    kinds: dict[tuple[str, int], bytes] = {}
-    parts: list[bytes] = []
     whole, long = struct.Struct("!i").pack, struct.Struct("!q").pack
-    for position, type_, schema, payload, leaf in zip(*rows, strict=True):
-        kind = kinds.get((type_, schema))
-        if kind is None:
-            name = type_.encode()
-            kind = whole(len(name)) + name + whole(4) + whole(schema)
-            kinds[type_, schema] = kind
-        content = _NULL if payload is None else whole(len(payload)) + payload
-        parts += (_FIVE, long(position), kind, content, _LEAF, leaf)
-    return b"".join(parts)
+    kinds = {
+        (type_, schema): whole(len(type_.encode())) + type_.encode() + whole(4) + whole(schema)
+        for type_, schema in set(zip(rows.types, rows.schemas, strict=True))
+    }
+    each = zip(
+        repeat(_FIVE),
+        map(long, rows.positions),
+        map(kinds.__getitem__, zip(rows.types, rows.schemas, strict=True)),
+        [_NULL if content is None else whole(len(content)) for content in rows.payloads],
+        [content or b"" for content in rows.payloads],
+        repeat(_LEAF),
+        rows.leaves,
+        strict=False,
+    )
+    return b"".join(chain.from_iterable(each))
 
 
 def _is_lost(error: Exception) -> bool:

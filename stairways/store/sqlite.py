@@ -69,7 +69,6 @@ def _engine(url: URL, patience: float, *, guarded: bool) -> Engine:
     @event.listens_for(engine, "connect")
     def prepare(connection: sqlite3.Connection, _: object) -> None:
         for pragma in (
-            "page_size = 8192",  # of a new file: a rollout's rows of half a kilobyte fit better
             "journal_mode = WAL",
             "synchronous = FULL",
             "foreign_keys = ON",

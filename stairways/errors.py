@@ -76,6 +76,10 @@ class NoSuchEventError(StairwaysError):
     """The log holds no event at that position, or none of that cycle."""
 
 
+class QueryRefusedError(StairwaysError):
+    """A question in SQL is not allowed, is wrong, took too long or has too many rows."""
+
+
 class SpaceMismatchError(StairwaysError):
     """A model has another observation or action space than the environment."""
 

@@ -8,6 +8,7 @@ from stairways.cli.audit_decisions import as_of, rollbacks, trail, why
 from stairways.cli.audit_events import events, show, steps
 from stairways.cli.audit_kin import diff, lineage
 from stairways.cli.audit_results import folds, seeds, skill
+from stairways.cli.audit_sql import sql
 from stairways.cli.columns import ALL_OF_CYCLES, ALL_OF_RUNS, CYCLES, GATES, RUNS
 from stairways.cli.gate_matrix import matrix
 from stairways.cli.printing import Form, form_options, print_rows
@@ -72,3 +73,4 @@ def gates(app: App, run: str, cycle: int | None, form: Form) -> None:
 _OTHERS = (rollbacks, events, steps, show, why, trail, as_of, diff, lineage, skill, seeds, folds)
 for _subcommand in _OTHERS:
     command.add_command(_subcommand)
+command.add_command(sql)

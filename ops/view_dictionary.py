@@ -1,0 +1,93 @@
+"""Write docs/views.md, the data dictionary of the views, from their definition and the events.
+
+Run it after changing a view: ``python -m ops.view_dictionary > docs/views.md``.
+"""
+
+from collections.abc import Sequence
+
+from ops.event_dictionary import fields_of
+from stairways.codec import CLASSES
+from stairways.store.event_views import EVENT_VIEWS
+from stairways.store.summary_views import OTHER_VIEWS
+from stairways.store.view import BASE, TYPES, EventView, OtherView
+
+HEADER = """# Views for your own tools
+
+Whatever speaks SQL can read the log: `psql`, `sqlite3`, DuckDB, pandas, a BI tool. These views have
+the same names and columns on SQLite and PostgreSQL, and they read the events themselves, never a
+table that somebody could fill otherwise. They are a promise: a column may be added at the end of a
+view, none is renamed or taken away. The text is made by `ops/view_dictionary.py`; tests hold it,
+and both databases, to the same list.
+
+```console
+$ stairways audit sql "SELECT run, cycle, profit FROM audit_cycles WHERE verdict = 'rejected'"
+$ psql "$URL" -c "SELECT gate, count(*) FROM audit_gates WHERE NOT passed GROUP BY gate"
+$ sqlite3 -readonly stairways.db "SELECT * FROM audit_promotions"
+```
+
+- **Nothing is rehashed by SQL.** Whoever can write to the database behind its guards can change
+  what a view says. `stairways verify` finds that; `stairways audit sql` verifies a log of up to
+  `audit.rehash_up_to` events before it answers.
+- Times are UTC: on SQLite text such as `2026-01-07T14:30:00.000000Z`, which sorts as it should, on
+  PostgreSQL `timestamp with time zone`.
+- Money is whole micros, millionths of a US dollar: divide by 1000000.0 for dollars.
+- Shares and rates are fractions: 0.75 is 75 %. Truth values are 0 and 1 on SQLite.
+- A field of several values is JSON text: by symbol in the order of `audit_data_sets.symbols`.
+  `audit_fills` has one row a symbol.
+- Columns that an older version of an event did not have are empty. A zero character in a text,
+  which no SQL text can hold, is shown as U+FFFD.
+- Steps of an attempt: join `audit_steps.position` between `first_position` and `last_position` of
+  `audit_cycles` with the same `run`. Naming the run makes the difference between reading one run
+  and reading the log.
+- Payloads of steps that were moved to sealed segments are not in the table any more. A view that
+  needs one fails (`malformed JSON`, `invalid input syntax for type json`) rather than leaving the
+  row out; `stairways audit steps` reads segments too.
+
+| kind | on SQLite | on PostgreSQL |
+|---|---|---|
+"""
+
+SHARED = {
+    "position": "of the event",
+    "recorded_at": "when it was written",
+    "actor": "who or what wrote it",
+    "run": "name of the run",
+}
+
+
+def dictionary() -> str:
+    """Return the whole page."""
+    kinds = "".join(f"| {kind} | {ours} | {theirs} |\n" for kind, (ours, theirs) in TYPES.items())
+    views = [*(_of_events(view) for view in EVENT_VIEWS), *(_of_others(one) for one in OTHER_VIEWS)]
+    shared = ", ".join(f"`{column.name}` ({SHARED[column.name]})" for column in BASE)
+    return f"{HEADER}{kinds}\nEvery view of one type of event begins with {shared}.\n" + "".join(
+        sorted(views)
+    )
+
+
+def _of_events(view: EventView) -> str:
+    event = CLASSES[view.type]
+    meanings = {field.name: field.meaning for field in fields_of(event)}
+    about = (event.__doc__ or "").split("\n")[0].replace("``", "`")
+    rows = [
+        (column.name, column.kind, meanings.get(column.field) or SHARED[column.name])
+        for column in view.columns
+    ]
+    return _section(view.name, f"{view.type}: {about}", rows)
+
+
+def _of_others(view: OtherView) -> str:
+    rows = [(column.name, column.kind, meaning) for column, meaning in view.columns]
+    return _section(view.name, view.about, rows)
+
+
+def _section(name: str, about: str, rows: Sequence[tuple[str, str, str]]) -> str:
+    lines = "".join(
+        f"| `{column}` | {kind} | {meaning.replace(' | ', ' / ')} |\n"
+        for column, kind, meaning in rows
+    )
+    return f"\n## {name}\n\n{about}\n\n| column | kind | meaning |\n|---|---|---|\n{lines}"
+
+
+if __name__ == "__main__":
+    print(dictionary(), end="")

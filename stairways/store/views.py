@@ -1,0 +1,100 @@
+"""Views for an auditor's own tools: the log's events as plain columns, on both databases.
+
+Each view reads the events themselves, never a table that somebody could fill otherwise. Names,
+columns and types are a promise: a column may be added at the end of a view, none is renamed or
+taken away. ``docs/views.md`` is the dictionary; tests hold it and both databases to this list.
+Views hold no data, so a migration that changes one drops and makes all of them anew.
+"""
+
+from collections.abc import Iterator
+
+from stairways.store.event_views import EVENT_VIEWS, IN_PAYLOAD
+from stairways.store.summary_views import OTHER_VIEWS, PARTS
+from stairways.store.tables import NOT_BULK
+from stairways.store.view import BASE, TYPES, Column, EventView, OtherView
+
+IN_A_SEGMENT = "this payload is in a sealed segment: ask stairways audit"
+"""What a query fails with where it needs a payload that is no longer in the table."""
+
+
+_FOUND_BY_TYPE = """
+FROM events e
+JOIN appends a ON a.first = (SELECT max(b.first) FROM appends b WHERE b.first <= e.position)
+JOIN streams s ON s.id = a.stream{payload}
+WHERE e.type = '{type}' AND {not_bulk}"""
+_FOUND_BY_STREAM = """
+FROM streams s
+CROSS JOIN appends a
+CROSS JOIN events e{payload}
+WHERE a.stream = s.id AND e.position BETWEEN a.first AND a.last AND {type_of_e} = '{type}'"""
+"""From streams to events, so that what is wanted of one run reads that run alone. (SQLite reads
+by position only if the type has a plus before it; else it would index all events each time.)"""
+
+
+def all_views() -> list[EventView | OtherView]:
+    """Return every view, each after those it reads."""
+    return [*EVENT_VIEWS, *OTHER_VIEWS]
+
+
+def names() -> list[str]:
+    """Return the names of all views, each after those it reads."""
+    return [one.name for one in all_views()]
+
+
+def columns_of(view: EventView | OtherView) -> list[Column]:
+    """Return the columns of a view, in order."""
+    if isinstance(view, OtherView):
+        return [column for column, _ in view.columns]
+    return [*BASE, *view.columns]
+
+
+def statements(database: str) -> Iterator[str]:
+    """Yield what makes every view on ``sqlite`` or ``postgresql``, none of which is there."""
+    for view in EVENT_VIEWS:
+        query = _on_sqlite(view) if database == "sqlite" else _on_postgres(view)
+        yield f"CREATE VIEW {view.name} AS{query}"
+    for other in OTHER_VIEWS:
+        parts = PARTS[database]
+        query = other.query
+        for name, text in parts.items():
+            query = query.replace(f"{{{name}}}", text)
+        yield f"CREATE VIEW {other.name} AS{query}"
+
+
+def _on_sqlite(view: EventView) -> str:
+    payload = f"coalesce(CAST(e.payload AS TEXT), '{IN_A_SEGMENT}')"
+    if not view.is_bulk:  # there is no text in those
+        payload = rf"replace({payload}, '\u0000', '\ufffd')"
+    cells = ["e.position AS position", f"{PARTS['sqlite']['recorded_at']} AS recorded_at"]
+    cells += ["a.actor AS actor"]
+    for column in view.columns:
+        type_ = TYPES[column.kind][0]
+        value = f"json_extract({payload}, '$.{column.field}')"
+        if column.name == "run" and view.type not in IN_PAYLOAD:
+            value = "substr(s.name, 5)"
+        cells.append(f'CAST({value} AS {type_}) AS "{column.name}"')
+    return "\nSELECT " + ",\n       ".join(cells) + _from(view, "", "+e.type")
+
+
+def _on_postgres(view: EventView) -> str:
+    cells = ["e.position AS position", f"{PARTS['postgresql']['recorded_at']} AS recorded_at"]
+    cells += ["a.actor AS actor"]
+    told = []
+    for column in view.columns:
+        if column.name == "run" and view.type not in IN_PAYLOAD:
+            cells.append("substr(s.name, 5) AS run")
+        else:
+            cells.append(f'p."{column.field}" AS "{column.name}"')
+            told.append(f'"{column.field}" {TYPES[column.kind][1]}')
+    text = (
+        f"replace(coalesce(convert_from(e.payload, 'UTF8'), '{IN_A_SEGMENT}'),"
+        r" '\u0000', '\ufffd')"
+    )
+    parsed = f"\nCROSS JOIN LATERAL jsonb_to_record({text}::jsonb) AS p({', '.join(told)})"
+    return "\nSELECT " + ",\n       ".join(cells) + _from(view, parsed, "e.type")
+
+
+def _from(view: EventView, payload: str, type_of_e: str) -> str:
+    template = _FOUND_BY_STREAM if view.is_bulk else _FOUND_BY_TYPE
+    not_bulk = NOT_BULK.replace("type", "e.type")
+    return template.format(payload=payload, type=view.type, not_bulk=not_bulk, type_of_e=type_of_e)

@@ -80,6 +80,10 @@ class QueryRefusedError(StairwaysError):
     """A question in SQL is not allowed, is wrong, took too long or has too many rows."""
 
 
+class ExportError(StairwaysError):
+    """An export cannot be made: something is there already, is missing, or the disk refuses."""
+
+
 class SpaceMismatchError(StairwaysError):
     """A model has another observation or action space than the environment."""
 

@@ -46,6 +46,7 @@ COMMANDS = {
     "readmodels": "Fill the tables that dashboards ask, or build them anew.",
     "proof": "Prove a record, or a continuation, to somebody without the log.",
     "metrics": "Print, serve or push the log in figures, for Prometheus.",
+    "export": "Take a run out of the log: tables, records, a report, a bundle that proves itself.",
     "audit": "Ask the log what was trained and decided, when, by whom, and on what evidence.",
     "serve": "Serve a read-only web console over the log.",
 }

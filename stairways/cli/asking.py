@@ -7,12 +7,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import click
+from sqlalchemy import make_url
 
 from stairways.bootstrap import App
 from stairways.cli.printing import shown
 from stairways.errors import LogUnavailableError, StairwaysError
 from stairways.service.audit import WatchedLog, record_asked
 from stairways.store.opening import open_sql_store
+from stairways.store.sql import SqlStore
 from stairways.store.sqlite import file_of
 
 FOUND = 1
@@ -53,25 +55,36 @@ def moment(_: click.Context, __: click.Parameter, text: str | None) -> datetime 
         raise click.BadParameter(f"{text[:80]!r} is no time such as 2026-01-07T14:30.") from error
 
 
+@contextmanager
+def open_to_record(app: App) -> Iterator[SqlStore]:
+    """Open the log to append something about it; raises ``StairwaysError`` if that is not given.
+
+    An append then waits only a short while for another writer.
+    """
+    _refuse_readers(app)
+    store = open_sql_store(app.database_url, clock=app.clock, patience=PATIENCE)
+    try:
+        yield store
+    finally:
+        store.close()
+
+
 def _record(app: App, log: WatchedLog, question: str, arguments: dict[str, object]) -> None:
     """Append the question; whoever may only read is told that it was not recorded."""
     try:
-        _refuse_readers(log)
-        store = open_sql_store(app.database_url, clock=app.clock, patience=PATIENCE)
-        try:
+        with open_to_record(app) as store:
             record_asked(store, log.head(), question, arguments, app.context("audit"))
-        finally:
-            store.close()
     except StairwaysError as error:
         reason = " ".join(str(error).split())
         click.echo(f"This question was not recorded in the log: {shown(reason)}", err=True)
 
 
-def _refuse_readers(log: WatchedLog) -> None:
+def _refuse_readers(app: App) -> None:
     """Raise ``LogUnavailableError`` where a file or its folder cannot be written."""
-    if log.driver.name != "sqlite":
+    url = make_url(app.database_url)
+    if url.get_backend_name() != "sqlite":
         return
-    file = Path(file_of(log.driver.engine.url))
+    file = Path(file_of(url)).absolute()
     if not (os.access(file, os.W_OK) and os.access(file.parent, os.W_OK)):
         raise LogUnavailableError("this account may only read it.")
 

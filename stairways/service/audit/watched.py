@@ -24,9 +24,9 @@ class WatchedLog(SqlStore):
     rows that are missing altogether, ``rehash`` at everything.
     """
 
-    def __init__(self, store: SqlStore) -> None:
+    def __init__(self, store: SqlStore, end: Head | None = None) -> None:
         super().__init__(store.driver, store.clock, PATIENCE)
-        self._end = store.head()
+        self._end = end or store.head()
         self.found = Findings()
 
     @property

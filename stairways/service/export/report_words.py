@@ -1,0 +1,104 @@
+"""Cells, tables and words of a report; everything stored is escaped."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from html import escape
+
+Cell = object
+Table = tuple[Sequence[str], Sequence[Sequence[Cell]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A cell that is good or bad news."""
+
+    text: str
+
+
+def mark(text: str, *, good: bool) -> Mark:
+    """Return a cell that is good or bad news."""
+    return Mark(f'<span class="{"good" if good else "bad"}">{escape(text)}</span>')
+
+
+def section(title: str, inner: str) -> str:
+    """Return a part of the page under a title."""
+    return f"<section><h2>{escape(title)}</h2>{inner}</section>"
+
+
+def table(
+    names: Sequence[str], rows: Sequence[Sequence[Cell]], numbers: int, also: Sequence[int] = ()
+) -> str:
+    """Return a table whose first ``numbers`` columns, and those in ``also``, stand to the right."""
+    right = {*range(numbers), *also} if len(names) > 2 else set[int]()  # noqa: PLR2004 - pairs
+    kinds = [' class="n"' if place in right else "" for place in range(len(names))]
+    head = "".join(f"<th{k}>{escape(n)}</th>" for k, n in zip(kinds, names, strict=True))
+    body = "".join(
+        "<tr>"
+        + "".join(f"<td{k}>{cell_text(c)}</td>" for k, c in zip(kinds, row, strict=True))
+        + "</tr>"
+        for row in rows
+    )
+    return (
+        f'<div class="wide"><table><thead><tr>{head}</tr></thead>'
+        f"<tbody>{body}</tbody></table></div>"
+    )
+
+
+def cell_text(value: Cell) -> str:
+    """Return a cell as HTML in which no stored letter is obeyed."""
+    if isinstance(value, Mark):
+        return value.text
+    text = "-" if value is None else str(value)
+    return escape("".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in text))
+
+
+def interval(three: tuple[float, float, float], words: object) -> str:
+    """Return a figure and its interval in brackets."""
+    low, figure, high = (words(one) for one in three)  # type: ignore[operator]  # a function below
+    return f"{figure} [{low}, {high}]"
+
+
+def time_words(moment: datetime) -> str:
+    """Return a time in UTC to the second."""
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
+
+
+def percent(share: float | None) -> str:
+    """Return a share as a percentage."""
+    return "-" if share is None else f"{share:.1%}"
+
+
+def whole_percent(share: float) -> str:
+    """Return a share as a percentage without decimals."""
+    return f"{share:.0%}"
+
+
+def signed(share: float | None) -> str:
+    """Return a share as a percentage with its sign."""
+    return "-" if share is None else f"{share:+.2%}"
+
+
+def number(value: float | None) -> str:
+    """Return a number to four digits."""
+    return "-" if value is None else f"{value:.4g}"
+
+
+def whole(value: float) -> str:
+    """Return a whole number."""
+    return f"{value:,.0f}"
+
+
+def dollars(value: float) -> str:
+    """Return dollars."""
+    return f"${value:,.0f}"
+
+
+def day(seconds: float) -> str:
+    """Return the day of seconds since 1970."""
+    return f"{datetime.fromtimestamp(seconds, tz=UTC):%Y-%m-%d}"
+
+
+def capitalised(text: str) -> str:
+    """Return a sentence without its dot, beginning large."""
+    return (text[:1].upper() + text[1:]).rstrip(".")

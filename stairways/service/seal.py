@@ -19,7 +19,8 @@ from stairways.core.merkle import (
 from stairways.core.values import Position, StreamName, digest_of
 from stairways.errors import SealError
 from stairways.service.verify_checkpoints import read_checkpoint
-from stairways.store.contract import Context, Encoded, EventStore
+from stairways.store.contract import Appended, Context, Encoded, EventStore
+from stairways.store.driver import Connection
 from stairways.store.records import record_bytes
 from stairways.store.seal import (
     Checkpoint,
@@ -40,7 +41,7 @@ OPERATOR = StreamName("operator")
 _LEAVES_A_PAGE = 65536
 
 
-def seal_log(store: EventStore, key: PrivateKey, context: Context) -> str:
+def seal_log(store: SqlStore, key: PrivateKey, context: Context) -> str:
     """Sign the log as it stands now, store the checkpoint and return it as a note.
 
     The first key a log is signed with is recorded as an event before. Raises ``SealError``
@@ -58,7 +59,7 @@ def seal_log(store: EventStore, key: PrivateKey, context: Context) -> str:
 
 
 def rotate_key(
-    store: EventStore, old: PrivateKey, new: PrivateKey, reason: str, context: Context
+    store: SqlStore, old: PrivateKey, new: PrivateKey, reason: str, context: Context
 ) -> str:
     """Record that ``new`` follows ``old``, and store a checkpoint signed by both."""
     current = current_key(store)
@@ -188,22 +189,30 @@ def _read(file: Path) -> bytes:
         raise SealError(f"{file} cannot be read: {error.strerror}.") from error
 
 
-def _sign_and_store(store: EventStore, origin: str, context: Context, *keys: PrivateKey) -> str:
-    """Sign the log, store the note, and record that: killed in between, only the record lacks."""
+def _sign_and_store(store: SqlStore, origin: str, context: Context, *keys: PrivateKey) -> str:
+    """Sign the log, and store the note and the event that says so in one transaction."""
     head = store.head()
-    note = sign(str(Checkpoint(origin, head.size, bytes.fromhex(head.root))), *keys)
+    note = sign(str(Checkpoint(origin, head.size, bytes.fromhex(head.root))), *keys).encode()
     signed = CheckpointSigned(
-        checkpoint=store.add_checkpoint(note.encode()),
+        checkpoint=len(store.checkpoints()) + 1,
         origin=origin,
         size=head.size,
         root=head.root,
         keys=tuple(str(key.public) for key in keys),
-        note=digest_of(note.encode()),
+        note=digest_of(note),
     )
+
+    def keep(connection: Connection, _: Appended) -> None:
+        [(known,)] = connection.execute("SELECT count(*) FROM checkpoints").fetchall()
+        if known + 1 != signed.checkpoint:
+            raise SealError("Another process signed the log meanwhile. Sign it again.")
+        insert = store.driver.sql("INSERT INTO checkpoints (id, note) VALUES (?, ?)")
+        connection.execute(insert, (signed.checkpoint, note))
+
     encoded = Encoded(*codec.type_of(signed), codec.encode(signed))
     own = replace(context, append_id=f"{context.append_id}-signed")
-    store.append(OPERATOR, None, [encoded], own)
-    return note
+    store.append(OPERATOR, None, [encoded], own, also=keep)
+    return note.decode()
 
 
 def _record_key(store: EventStore, event: KeyRotated, context: Context) -> None:

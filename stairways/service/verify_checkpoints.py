@@ -104,15 +104,25 @@ def check_sealed(
 
 
 def check_signed(log: RawLog, size: int) -> Iterator[Finding]:
-    """Yield the checkpoints that an event says were stored, and that are not, or not like that."""
+    """Yield where the stored checkpoints are not those that ``CheckpointSigned`` events name.
+
+    Checkpoints from before the first such event have none.
+    """
     notes: dict[object, object] = dict(log.checkpoints())
+    signed = list[int]()
     for position, payload in log.of_type("CheckpointSigned"):
         try:
             said = orjson.loads(payload)
             number, digest = said["checkpoint"], said["note"]
         except (orjson.JSONDecodeError, KeyError, TypeError):
             continue  # the record itself is rehashed elsewhere
-        note = notes.get(number) if isinstance(number, int) else None
+        if not isinstance(number, int) or not isinstance(position, int):
+            continue
+        signed.append(number)
+        note = notes.get(number)
         found = digest_of(note) if isinstance(note, bytes) else None
-        if found != digest and isinstance(position, int) and position <= size:
+        if found != digest and position <= size:
             yield Finding(position, f"checkpoints.note of {number}", shown(digest), shown(found))
+    for number in notes:
+        if signed and number not in signed and isinstance(number, int) and number > signed[0]:
+            yield Finding(None, "checkpoints.id", "one that an event names", str(number))

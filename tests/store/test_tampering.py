@@ -150,6 +150,19 @@ def test_what_was_signed_is_an_event_so_that_a_checkpoint_cannot_vanish(
     assert report.findings[0].actual == "missing"
 
 
+def test_two_who_sign_at_once_do_not_take_the_same_number(
+    store: SqlStore, key: PrivateKey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sealed_log(store, key, 1)
+    before = store.head()
+    monkeypatch.setattr(store, "checkpoints", list)
+    with pytest.raises(SealError, match="Another process signed"):
+        seal_log(store, key, by("late"))
+    monkeypatch.undo()
+    assert (store.head(), len(store.checkpoints())) == (before, 1)
+    store.close()
+
+
 def test_a_checkpoint_of_another_key_is_found(store: SqlStore, key: PrivateKey) -> None:
     sealed_log(store, key, 1)
     report = verified(store, (), [new_key("example.org/log").public])

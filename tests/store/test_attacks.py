@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, Phase, assume, given, reject, settings
 from hypothesis import strategies as st
-from sqlalchemy import Connection, Table, event, text
+from sqlalchemy import Connection, Select, Table, event, text
 from sqlalchemy.exc import DBAPIError
 
 from stairways.core.values import Position, StreamName
@@ -45,7 +45,7 @@ class Victim:
             event.listen(self.engine, "connect", _without_foreign_keys)
         with self.engine.connect() as connection:
             self.rows: Rows = {
-                table.name: [dict(row) for row in connection.execute(table.select()).mappings()]
+                table.name: [dict(row) for row in connection.execute(ordered(table)).mappings()]
                 for table in TABLES
             }
 
@@ -81,6 +81,11 @@ class Victim:
 
     def verify(self) -> VerifyReport:
         return verify_log(self.url, processes=1)
+
+
+def ordered(table: Table) -> Select[Any]:
+    """Ask for all rows by key: PostgreSQL moves rows that were updated to the end."""
+    return table.select().order_by(*table.primary_key)
 
 
 def _without_foreign_keys(connection: sqlite3.Connection, _: object) -> None:

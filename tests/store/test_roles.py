@@ -107,6 +107,11 @@ def test_the_writer_can_do_its_work(url: str) -> None:
     assert store.get_blob(store.put_blob(b"more")) == b"more"
     store.add_checkpoint(b"next")
     store.close()
+    with psycopg.connect(as_role(url, WRITER).replace("+psycopg", "")) as connection:
+        connection.execute("INSERT INTO subscriptions VALUES ('readmodels', 1, 1, 0, 0)")
+        connection.execute("UPDATE subscriptions SET live = 1")
+        connection.execute("DELETE FROM rm_run_generations")
+        assert connection.execute("SELECT * FROM rm_run").fetchall() == []
     said = refused(url, WRITER, "UPDATE head SET size = 0")
     assert "the log is append-only" in said
 

@@ -138,7 +138,7 @@ def test_a_key_is_written_once_and_for_its_owner_only(tmp_path: Path) -> None:
     write_key(file, key)
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert read_key(file) == key
-    assert str(key).split("+")[-1] not in repr(key)
+    assert str(key).split("+", 4)[-1] not in repr(key)
     with pytest.raises(SealError, match="never overwritten"):
         write_key(file, key)
     file.chmod(0o640)

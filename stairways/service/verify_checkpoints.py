@@ -121,7 +121,7 @@ def check_signed(log: RawLog, size: int) -> Iterator[Finding]:
         signed.append(number)
         note = notes.get(number)
         found = digest_of(note) if isinstance(note, bytes) else None
-        if found != digest and position <= size:
+        if found != digest and 1 <= position <= size:
             yield Finding(position, f"checkpoints.note of {number}", shown(digest), shown(found))
     for number in notes:
         if signed and number not in signed and isinstance(number, int) and number > signed[0]:

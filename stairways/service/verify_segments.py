@@ -17,7 +17,7 @@ def check_segments(log: RawLog, size: int, streams: Mapping[object, object]) -> 
     rows = {row[0]: row for row in log.segments()}
     for position, payload in log.of_type("SegmentSealed"):
         row = rows.pop(position, None)
-        if not isinstance(position, int) or position > size:
+        if not isinstance(position, int) or not 1 <= position <= size:
             continue
         if row is None:
             yield Finding(position, "segments.position", shown(position), "missing")

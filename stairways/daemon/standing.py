@@ -49,4 +49,5 @@ def _result(state: ScheduleState, holder: str) -> str:
 
 def _words(state: ScheduleState) -> str:
     made = state.definition
-    return f"{made['cron']} {made['timezone']}" if made["cron"] else f"every {made['every']} s"
+    cron, every = made.get("cron"), made.get("every", "?")
+    return f"{cron} {made.get('timezone', 'UTC')}" if cron else f"every {every} s"

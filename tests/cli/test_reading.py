@@ -119,9 +119,9 @@ def test_what_somebody_wrote_into_the_read_models_is_not_what_audit_says(recorde
     before = [stairways(recorded, *question).stdout for question in asked]
 
     with sqlite3.connect(recorded) as log:
-        log.execute("UPDATE rm_cycle SET profit = 9.99, verdict = 'promoted'")
-        log.execute("UPDATE rm_run SET promoted = 8")
-        log.execute("UPDATE rm_gate SET passed = 1")
+        log.execute("UPDATE rm_cycle_generations SET profit = 9.99, verdict = 'promoted'")
+        log.execute("UPDATE rm_run_generations SET promoted = 8")
+        log.execute("UPDATE rm_gate_generations SET passed = 1")
     log.close()
 
     assert [stairways(recorded, *question).stdout for question in asked] == before

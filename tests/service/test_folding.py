@@ -42,9 +42,9 @@ def test_a_forged_read_model_changes_no_answer(database_url: str) -> None:
     engine = driver_for(database_url).engine
     with engine.begin() as connection:
         for forgery in (
-            "UPDATE rm_cycle SET profit = 9.99, verdict = 'promoted'",
-            "UPDATE rm_run SET status = 'running', promoted = 8",
-            "UPDATE rm_gate SET threshold = 0.0",
+            "UPDATE rm_cycle_generations SET profit = 9.99, verdict = 'promoted'",
+            "UPDATE rm_run_generations SET status = 'running', promoted = 8",
+            "UPDATE rm_gate_generations SET threshold = 0.0",
         ):
             connection.exec_driver_sql(forgery)
     engine.dispose()

@@ -26,7 +26,7 @@ from stairways.store.contract import Context, EventStore
 
 if TYPE_CHECKING:
     from stairways.metrics.exporter import Exporter
-    from stairways.service.plan import Plan
+    from stairways.service.stairway.plan import Plan
     from stairways.store.sql import SqlStore
 
 
@@ -223,7 +223,7 @@ class App:
 
 
 def _plan(chosen: Settings) -> "Plan":
-    from stairways.service.plan import Plan  # noqa: PLC0415 - help must not pay for training
+    from stairways.service.stairway.plan import Plan  # noqa: PLC0415 - help must not pay for training
 
     return Plan(
         model=chosen.run.model,

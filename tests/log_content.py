@@ -5,7 +5,7 @@ from dataclasses import replace
 from stairways.core import events as e
 from stairways.core.values import Position
 from stairways.readmodels.batch import OfRun
-from stairways.service.journal import decoded
+from stairways.service.stairway.journal import decoded
 from stairways.store.contract import EventStore
 
 INTERRUPTIONS = ("RunResumed", "RunStopped", "TrainingHalted", "HaltLifted")

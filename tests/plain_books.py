@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from stairways.core.ledger import TradingRules
-from stairways.core.replay_books import Market, Part, Steps, market_of
-from stairways.core.replay_claims import Assertions
+from stairways.core.replay.books import Market, Part, Steps, market_of
+from stairways.core.replay.claims import Assertions
 from stairways.core.values import Position
 
 DAY = 86_400 * 10**9

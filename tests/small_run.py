@@ -9,8 +9,8 @@ from stairways.core.gate import Verdict
 from stairways.core.progress import Progress
 from stairways.core.stairway import Cycle
 from stairways.core.values import Position
-from stairways.service.plan import Plan
-from stairways.service.run_stairway import Job
+from stairways.service.stairway.plan import Plan
+from stairways.service.stairway.run import Job
 from stairways.settings import Given
 
 SMALL = {

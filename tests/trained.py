@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from stairways.market.canonical import encode_bars
 from stairways.market.simulation import simulate
-from stairways.service.run_stairway import Job, run_stairway
+from stairways.service.stairway.run import Job, run_stairway
 from stairways.store.contract import Context, Encoded, EventStore, Record
 from stairways.store.memory import MemoryStore
 from tests.small_run import Quiet, small_plan

@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 from stairways.core.retention import RetentionRules
 from stairways.service.archive import archive_run
 from stairways.service.runs import run_names
-from stairways.service.verify import verify_log
+from stairways.service.verify.log import verify_log
 from stairways.store import archiving
 from stairways.store.contract import Context
 from stairways.store.opening import open_sql_store, upgrade

@@ -22,9 +22,9 @@ from stairways.core import events as e
 from stairways.core.progress import evolve
 from stairways.core.values import Digest, Position, StreamName, Version
 from stairways.market.loading import load_bars
-from stairways.service.climb import Climber
 from stairways.service.data import register_bars
-from stairways.service.run_stairway import Job, begin
+from stairways.service.stairway.climb import Climber
+from stairways.service.stairway.run import Job, begin
 from stairways.store.contract import Appended
 from stairways.store.opening import open_store
 from stairways.training.learner import Rollout

@@ -32,9 +32,9 @@ from stairways.core.projections import CycleSummary
 from stairways.market.aligned import Aligned
 from stairways.market.loading import load_bars
 from stairways.service.data import register_bars
-from stairways.service.journal import decoded
-from stairways.service.run_stairway import Job, run_stairway
-from stairways.service.training import summary_of
+from stairways.service.stairway.journal import decoded
+from stairways.service.stairway.run import Job, run_stairway
+from stairways.service.stairway.unfinished import summary_of
 from stairways.store.memory import MemoryStore
 
 SHARED = Path(os.environ.get("STAIRWAYS_SHARED", "../shared")) / "market"

@@ -16,12 +16,12 @@ from pathlib import Path
 from unittest.mock import patch
 
 from stairways.bootstrap import App, Flags
-from stairways.service import reexecution
-from stairways.service.relearning import PARAMETER_TOLERANCE
-from stairways.service.replay_levels import Recorded, reexecute
+from stairways.service.replay import reexecution
+from stairways.service.replay.levels import Recorded, reexecute
+from stairways.service.replay.relearning import PARAMETER_TOLERANCE
 from stairways.service.runs import find_run
-from stairways.service.surroundings import machine
-from stairways.service.training import start_of
+from stairways.service.stairway.surroundings import machine
+from stairways.service.stairway.unfinished import start_of
 
 MODELS = ("Haswell", "EPYC-Rome")
 SETTINGS = (

@@ -23,7 +23,7 @@ from stairways.cli.portable import SETTINGS
 from stairways.cli.train import Watcher
 from stairways.market.loading import load_bars
 from stairways.service.data import register_bars
-from stairways.service.run_stairway import Job, begin
+from stairways.service.stairway.run import Job, begin
 from stairways.store.opening import open_store
 
 LIMIT = 1.15

@@ -29,7 +29,7 @@ from stairways.core.values import StreamName
 from stairways.market.loading import load_bars
 from stairways.readmodels.projector import Projector
 from stairways.service.data import register_bars
-from stairways.service.run_stairway import Job, begin
+from stairways.service.stairway.run import Job, begin
 from stairways.store.contract import Encoded
 from stairways.store.opening import open_sql_store, upgrade
 from stairways.store.sql import SqlStore

@@ -23,9 +23,9 @@ from stairways.cli.demo import SYMBOLS, bars_file
 from stairways.cli.train import Watcher
 from stairways.core.values import Digest
 from stairways.market.loading import load_bars
-from stairways.service.climb import Climber
 from stairways.service.data import register_bars
-from stairways.service.run_stairway import Job, begin
+from stairways.service.stairway.climb import Climber
+from stairways.service.stairway.run import Job, begin
 from stairways.store.opening import open_store
 
 LIMIT = 0.02

@@ -20,7 +20,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from ops.bench.append import appending, server
-from stairways.service.verify import verify_log
+from stairways.service.verify.log import verify_log
 from stairways.store.opening import open_sql_store, upgrade
 from stairways.store.raw import RawLog
 

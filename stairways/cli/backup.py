@@ -10,7 +10,7 @@ from stairways.cli.printing import print_json, shown
 
 if TYPE_CHECKING:
     from stairways.bootstrap import App
-    from stairways.service.verify import VerifyReport
+    from stairways.service.verify.log import VerifyReport
 
 
 @click.command()

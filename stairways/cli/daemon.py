@@ -61,7 +61,7 @@ def status(app: "App", as_json: bool) -> None:  # noqa: FBT001 - a flag of the c
     Exits with 1 when somebody should look: a schedule failed, nobody keeps it, or all is halted.
     """
     from stairways.daemon.standing import schedule_rows  # noqa: PLC0415 - as above
-    from stairways.service.halt import sentence  # noqa: PLC0415 - help must start light
+    from stairways.service.operation.halt import sentence  # noqa: PLC0415 - help must start light
 
     with app.log(read_only=True) as store:
         rows, halt = schedule_rows(store, app.clock())
@@ -90,7 +90,7 @@ _WHO = click.option("--who", help="The name that is recorded [default: the actor
 @click.pass_obj
 def pause(app: "App", schedule: str, reason: str, who: str | None) -> None:
     """Let SCHEDULE not fire until it is resumed; a run that began goes on to its end."""
-    from stairways.service.schedules import pause as order  # noqa: PLC0415 - as above
+    from stairways.service.operation.schedules import pause as order  # noqa: PLC0415 - as above
 
     _order(app, order, schedule, reason, who)
     click.echo(f"{schedule} is paused.", err=True)
@@ -103,7 +103,7 @@ def pause(app: "App", schedule: str, reason: str, who: str | None) -> None:
 @click.pass_obj
 def resume(app: "App", schedule: str, reason: str, who: str | None) -> None:
     """Let SCHEDULE fire again, from its next due time on."""
-    from stairways.service.schedules import resume as order  # noqa: PLC0415 - as above
+    from stairways.service.operation.schedules import resume as order  # noqa: PLC0415 - as above
 
     _order(app, order, schedule, reason, who)
     click.echo(f"{schedule} fires again at its next due time.", err=True)
@@ -116,7 +116,7 @@ def resume(app: "App", schedule: str, reason: str, who: str | None) -> None:
 @click.pass_obj
 def trigger(app: "App", schedule: str, reason: str, who: str | None) -> None:
     """Train SCHEDULE now, or as soon as nobody trains its model, even while it is paused."""
-    from stairways.service.schedules import run_now  # noqa: PLC0415 - as above
+    from stairways.service.operation.schedules import run_now  # noqa: PLC0415 - as above
 
     def order(store: "EventStore", name: str, **words: Any) -> "Appended":  # noqa: ANN401 - passed on
         return run_now(store, name, now=app.clock(), **words)
@@ -138,8 +138,8 @@ def _order(
 def _keep(app: "App") -> None:
     """Run the daemon until it is told to stop."""
     from stairways.daemon.keeping import Alarm, Daemon, Outside  # noqa: PLC0415 - as above
-    from stairways.service.leases import Holding  # noqa: PLC0415 - as above
-    from stairways.service.processes import this_process  # noqa: PLC0415 - as above
+    from stairways.service.operation.leases import Holding  # noqa: PLC0415 - as above
+    from stairways.service.operation.processes import this_process  # noqa: PLC0415 - as above
 
     settings = app.settings
     if not settings.schedule:

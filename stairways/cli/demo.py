@@ -43,7 +43,7 @@ def command(app: "App", folder: Path, seed: str | None) -> None:
     """
     from stairways.market.loading import load_bars  # noqa: PLC0415 - help must start in a blink
     from stairways.service.folding import folded_steering  # noqa: PLC0415 - as above
-    from stairways.service.weighing import conclusion  # noqa: PLC0415 - as above
+    from stairways.service.skill.weighing import conclusion  # noqa: PLC0415 - as above
 
     if seed is not None:
         app.flags.give("run.seed", seed, "--seed")
@@ -80,7 +80,7 @@ def bars_file() -> Path:
 
 def _replay(app: "App", store: "EventStore", run: str) -> bool:
     """Replay the ledger of the run and say how it went."""
-    from stairways.service.replay import record_report, replay_run  # noqa: PLC0415 - as above
+    from stairways.service.replay.run import record_report, replay_run  # noqa: PLC0415 - as above
     from stairways.service.runs import run_stream  # noqa: PLC0415 - as above
 
     with app.progress("replay", store.version(run_stream(run))) as bar:
@@ -113,7 +113,7 @@ def program() -> str:
 
 def _verify(app: "App") -> bool:
     """Rehash the log and say how it went."""
-    from stairways.service.verify import verify_log  # noqa: PLC0415 - as above
+    from stairways.service.verify.log import verify_log  # noqa: PLC0415 - as above
 
     report = verify_log(app.database_url)
     for finding in report.findings:

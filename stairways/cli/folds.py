@@ -4,8 +4,8 @@ from dataclasses import asdict, fields
 from typing import TYPE_CHECKING
 
 from stairways.cli.printing import Column, Form, percent, print_json, print_rows
+from stairways.service.stairway.walk_forward import Fold, Walk
 from stairways.service.tabular import Cell
-from stairways.service.walk_forward import Fold, Walk
 
 if TYPE_CHECKING:
     from stairways.bootstrap import App

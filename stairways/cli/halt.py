@@ -20,7 +20,7 @@ def command(app: "App", lift: bool, reason: str, who: str | None) -> None:  # no
     schedule fires, and `stairways rebuild` hands out no model. Nothing that was recorded is
     lost, and everything may still be read, replayed and verified.
     """
-    from stairways.service import halt  # noqa: PLC0415 - help must start light
+    from stairways.service.operation import halt  # noqa: PLC0415 - help must start light
 
     order, said = (
         (halt.lift, "Training and serving are allowed again; `stairways train` goes on.")

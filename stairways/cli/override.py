@@ -28,9 +28,9 @@ def command(  # noqa: PLR0917 - click passes by name
     The decision and the promotion or rollback it implies are recorded together. A run in
     training under the same name follows at its next cycle boundary.
     """
-    from stairways.service import orders  # noqa: PLC0415 - help starts light
     from stairways.service.runs import find_run  # noqa: PLC0415 - as above
-    from stairways.service.training import start_of  # noqa: PLC0415 - as above
+    from stairways.service.stairway import orders  # noqa: PLC0415 - help starts light
+    from stairways.service.stairway.unfinished import start_of  # noqa: PLC0415 - as above
 
     with app.log() as store:
         name = find_run(store, run)

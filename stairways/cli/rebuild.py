@@ -13,7 +13,7 @@ from stairways.core.values import Position
 if TYPE_CHECKING:
     from stairways.bootstrap import App
     from stairways.service.rebuild import Rebuilt
-    from stairways.service.run_stairway import Job
+    from stairways.service.stairway.run import Job
     from stairways.store.contract import EventStore
 
 KINDS = (".safetensors", ".zip")
@@ -75,7 +75,7 @@ def command(  # noqa: PLR0917 - click passes by name
         raise click.UsageError("Say when: --at POSITION, --cycle N or --time TIME.")
     if out.suffix not in KINDS:
         raise click.UsageError(f"--out {out}: the name must end in {' or '.join(KINDS)}.")
-    from stairways.service.halt import refuse_when_halted  # noqa: PLC0415 - help must start light
+    from stairways.service.operation.halt import refuse_when_halted  # noqa: PLC0415 - help must start light
     from stairways.service.rebuild import Moment, rebuild  # noqa: PLC0415 - help must start light
     from stairways.service.runs import find_run  # noqa: PLC0415 - as above
 
@@ -98,8 +98,8 @@ def recorded_job(app: "App", store: "EventStore", run: str) -> "Job":
     """Return a run of the log with its own settings and bars."""
     from stairways.cli.train import Watcher  # noqa: PLC0415 - help must start light
     from stairways.service.data import load_registered  # noqa: PLC0415 - as above
-    from stairways.service.run_stairway import Job  # noqa: PLC0415 - as above
-    from stairways.service.training import start_of  # noqa: PLC0415 - as above
+    from stairways.service.stairway.run import Job  # noqa: PLC0415 - as above
+    from stairways.service.stairway.unfinished import start_of  # noqa: PLC0415 - as above
 
     start = start_of(store, run)
     enter_recorded(start.settings)

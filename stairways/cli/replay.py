@@ -11,9 +11,9 @@ import click
 
 from stairways.cli.portable import enter_recorded
 from stairways.cli.printing import Column, print_json, print_rows, shown
-from stairways.core.replay import QUANTITIES, Finding, LevelReport, Report, Threshold
+from stairways.core.replay.report import QUANTITIES, Finding, LevelReport, Report, Threshold
 from stairways.core.values import MICROS_PER_DOLLAR
-from stairways.service.replay_page import report_page
+from stairways.service.replay.page import report_page
 from stairways.service.tabular import Cell
 
 if TYPE_CHECKING:
@@ -104,9 +104,9 @@ def command(  # noqa: PLR0917 - click passes by name
 
     Exits with 0 when everything agrees, 1 when something differs, 2 when it could not look.
     """
-    from stairways.service import replay as service  # noqa: PLC0415 - help must start in a blink
+    from stairways.service.replay import run as service  # noqa: PLC0415 - help must start in a blink
     from stairways.service.runs import find_run, run_stream  # noqa: PLC0415 - as above
-    from stairways.service.training import start_of  # noqa: PLC0415 - as above
+    from stairways.service.stairway.unfinished import start_of  # noqa: PLC0415 - as above
 
     store = app.open_log(read_only=not record)
     try:
@@ -139,8 +139,8 @@ def _executed(
     app: "App", store: "EventStore", report: Report, again: Sequence[str], how: "Execution"
 ) -> Report:
     """Return the report with the levels that execute the run ``again``."""
-    from stairways.service import replay_levels  # noqa: PLC0415 - torch is slow to load
-    from stairways.service.training import start_of  # noqa: PLC0415 - as above
+    from stairways.service.replay import levels as replay_levels  # noqa: PLC0415 - torch is slow to load
+    from stairways.service.stairway.unfinished import start_of  # noqa: PLC0415 - as above
 
     start = start_of(store, report.run)
     plan = app.recorded_plan(start.settings, report.run)

@@ -20,7 +20,7 @@ def command(app: "App", model: str, to: str, reason: str, who: str | None) -> No
     A run in training under that name follows at its next cycle boundary: it goes on from the
     parameters, optimiser and random states of DIGEST and measures divergence from them.
     """
-    from stairways.service.orders import OPERATOR, roll_back  # noqa: PLC0415 - help starts light
+    from stairways.service.stairway.orders import OPERATOR, roll_back  # noqa: PLC0415 - help starts light
 
     with app.log() as store:
         name, context = who or app.actor, app.context(OPERATOR)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from stairways.core.events import BaselinesMeasured, SkillMeasured
 
 if TYPE_CHECKING:
-    from stairways.service.weighing import Conclusion
+    from stairways.service.skill.weighing import Conclusion
 
 
 def conclusion_lines(found: "Conclusion") -> Iterator[str]:

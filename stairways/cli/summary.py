@@ -12,7 +12,7 @@ from stairways.core.steering import Attempt, Steering
 
 if TYPE_CHECKING:
     from stairways.bootstrap import App
-    from stairways.service.weighing import Conclusion
+    from stairways.service.skill.weighing import Conclusion
 
 
 Steered = Mapping[Attempt, Steering]

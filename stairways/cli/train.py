@@ -29,10 +29,10 @@ if TYPE_CHECKING:
     from stairways.logs import Progress as Bar
     from stairways.market.aligned import Aligned
     from stairways.market.bars import Bars
-    from stairways.service.climb import Brake
-    from stairways.service.plan import Plan
-    from stairways.service.run_stairway import Job
-    from stairways.service.warm_start import Start
+    from stairways.service.stairway.climb import Brake
+    from stairways.service.stairway.plan import Plan
+    from stairways.service.stairway.run import Job
+    from stairways.service.stairway.warm_start import Start
     from stairways.store.contract import EventStore
 
 _LOG = structlog.get_logger("train")
@@ -145,8 +145,8 @@ def _train_all(
     from stairways.cli.folds import print_walk  # noqa: PLC0415 - help must start in a blink
     from stairways.cli.train_folds import next_fold  # noqa: PLC0415 - as above
     from stairways.service.folding import folded_steering  # noqa: PLC0415 - as above
-    from stairways.service.walk_forward import place_of, walk_of  # noqa: PLC0415 - as above
-    from stairways.service.weighing import conclusion  # noqa: PLC0415 - as above
+    from stairways.service.skill.weighing import conclusion  # noqa: PLC0415 - as above
+    from stairways.service.stairway.walk_forward import place_of, walk_of  # noqa: PLC0415 - as above
 
     following: Job | None = job
     while following is not None:
@@ -174,9 +174,9 @@ def _refuse_unheard(app: "App", bars: Sequence[str], data: str | None) -> None:
 
 def train(app: "App", job: "Job", *, until_input_ends: bool = False) -> "RunSummary":
     """Run a job to its end behind a progress bar and return its summary from the log."""
-    from stairways.service.processes import this_process  # noqa: PLC0415 - as below
-    from stairways.service.run_stairway import run_alone  # noqa: PLC0415 - torch is slow to load
-    from stairways.service.training import summary_of  # noqa: PLC0415 - as above
+    from stairways.service.operation.processes import this_process  # noqa: PLC0415 - as below
+    from stairways.service.stairway.run import run_alone  # noqa: PLC0415 - torch is slow to load
+    from stairways.service.stairway.unfinished import summary_of  # noqa: PLC0415 - as above
 
     plan = job.plan
     total = plan.programme.steps_per_cycle * len(plan.programme.cycles)
@@ -191,7 +191,7 @@ def train(app: "App", job: "Job", *, until_input_ends: bool = False) -> "RunSumm
 
 def _brake(job: "Job", *, until_input_ends: bool) -> "Brake":
     """Return what stops a run at its next rollout: a halt in the log, SIGTERM, no more input."""
-    from stairways.service.halt import HaltWatch  # noqa: PLC0415 - help must start in a blink
+    from stairways.service.operation.halt import HaltWatch  # noqa: PLC0415 - help must start in a blink
 
     told: list[str] = []
     signal.signal(signal.SIGTERM, lambda *_: told.append("SIGTERM came; the run can go on."))
@@ -280,7 +280,7 @@ def job_on(
     from stairways.service.data import register_bars  # noqa: PLC0415 - help must start in a blink
 
     with waiting(app.console, "loading torch"):
-        from stairways.service.run_stairway import check_job  # noqa: PLC0415 - as above
+        from stairways.service.stairway.run import check_job  # noqa: PLC0415 - as above
 
     check_job(aligned.bars, app.plan())
     start = read_start(app, warm_start, len(aligned.bars.symbols))
@@ -293,7 +293,7 @@ def job_on(
 
 def read_start(app: "App", what: str | None, symbols: int) -> "Start":
     """Return what a run starts from; a file is read and checked at once, the log is not."""
-    from stairways.service.warm_start import Start  # noqa: PLC0415 - help must start in a blink
+    from stairways.service.stairway.warm_start import Start  # noqa: PLC0415 - help must start in a blink
 
     return Start(what, symbols, app.plan().ppo.hidden)
 
@@ -308,7 +308,7 @@ def _job_on_registered(
     )
 
     with waiting(app.console, "loading torch"):
-        from stairways.service.run_stairway import check_job  # noqa: PLC0415 - as above
+        from stairways.service.stairway.run import check_job  # noqa: PLC0415 - as above
 
     store = app.open_log(make=False)
     try:
@@ -330,7 +330,7 @@ def _matching_job(
     name: str | None = None,
 ) -> "Job":
     """Return a new run of that name, or the unfinished one on these bars with these settings."""
-    from stairways.service.training import start_of, unfinished_run  # noqa: PLC0415 - as above
+    from stairways.service.stairway.unfinished import start_of, unfinished_run  # noqa: PLC0415 - as above
 
     if app.settings.stairway.folds and not app.settings.stairway.fold:
         from stairways.cli.train_folds import matching_fold  # noqa: PLC0415 - as above
@@ -348,7 +348,7 @@ def _matching_job(
 
 def _job(app: "App", store: "EventStore", run: str, plan: "Plan", bars: "Bars") -> "Job":
     with waiting(app.console, "loading torch"):
-        from stairways.service.run_stairway import Job  # noqa: PLC0415 - torch is slow to load
+        from stairways.service.stairway.run import Job  # noqa: PLC0415 - torch is slow to load
 
     return Job(
         run=run,
@@ -362,7 +362,7 @@ def _job(app: "App", store: "EventStore", run: str, plan: "Plan", bars: "Bars") 
 
 def _unfinished_job(app: "App") -> tuple["Job", "EventStore"]:
     from stairways.cli.train_folds import fold_after_newest  # noqa: PLC0415 - as below
-    from stairways.service.training import unfinished_run  # noqa: PLC0415 - as above
+    from stairways.service.stairway.unfinished import unfinished_run  # noqa: PLC0415 - as above
 
     with app.log() as store:
         run = unfinished_run(store)
@@ -385,7 +385,7 @@ def _is_begun(app: "App", run: str) -> bool:
 def _recorded_job(app: "App", run: str) -> tuple["Job", "EventStore"]:
     """Return a run of the log with its own settings and bars, to go on with it."""
     from stairways.service.data import load_registered  # noqa: PLC0415 - help must start in a blink
-    from stairways.service.training import start_of  # noqa: PLC0415 - as above
+    from stairways.service.stairway.unfinished import start_of  # noqa: PLC0415 - as above
 
     store = app.open_log(make=False)
     start = start_of(store, run)

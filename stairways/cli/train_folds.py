@@ -9,15 +9,15 @@ import structlog
 from stairways.cli.portable import enter_recorded
 from stairways.service.data import load_registered
 from stairways.service.runs import run_names
-from stairways.service.training import start_of, unfinished_run
-from stairways.service.walk_forward import fold_run, fold_to_come, place_of
+from stairways.service.stairway.unfinished import start_of, unfinished_run
+from stairways.service.stairway.walk_forward import fold_run, fold_to_come, place_of
 
 if TYPE_CHECKING:
     from stairways.bootstrap import App
     from stairways.core.values import Digest
     from stairways.market.bars import Bars
-    from stairways.service.plan import Plan
-    from stairways.service.run_stairway import Job
+    from stairways.service.stairway.plan import Plan
+    from stairways.service.stairway.run import Job
     from stairways.store.contract import EventStore
 
 Make = Callable[["App", "EventStore", str, "Plan", "Bars"], "Job"]

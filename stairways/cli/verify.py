@@ -11,7 +11,7 @@ from stairways.cli.printing import print_json, shown
 
 if TYPE_CHECKING:
     from stairways.bootstrap import App
-    from stairways.service.verify import VerifyReport
+    from stairways.service.verify.log import VerifyReport
 
 
 @click.command()
@@ -53,7 +53,7 @@ def command(  # noqa: PLR0917 - click passes by name
     Exits with 0 when all is well, 1 when something was found, 2 when it could not look.
     """
     from stairways.service.seal import read_kept, read_keys  # noqa: PLC0415 - help starts light
-    from stairways.service.verify import verify_log  # noqa: PLC0415 - as above
+    from stairways.service.verify.log import verify_log  # noqa: PLC0415 - as above
 
     trusted = read_keys(keys)
     report = verify_log(
@@ -78,7 +78,7 @@ def report_json(report: "VerifyReport") -> Mapping[str, Any]:
 
 def _record(app: "App", report: "VerifyReport") -> None:
     """Append the result: audits are audited."""
-    from stairways.service.verify import record_report  # noqa: PLC0415 - as above
+    from stairways.service.verify.log import record_report  # noqa: PLC0415 - as above
 
     with app.log() as store:
         record_report(store, report, app.context("verify"))

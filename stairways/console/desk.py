@@ -14,9 +14,9 @@ from stairways.console.people import Door, Person
 from stairways.console.questions import Question
 from stairways.console.rules import ConsoleRules
 from stairways.core.values import Position, digest_of
-from stairways.service.overview import Overview
-from stairways.service.subtrees import Subtrees
+from stairways.service.audit.overview import Overview
 from stairways.service.tabular import Row, csv_lines, json_lines
+from stairways.service.verify.subtrees import Subtrees
 from stairways.store.sql import SqlStore
 
 Noted = Callable[[str, Mapping[str, str]], None]

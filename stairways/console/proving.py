@@ -7,7 +7,7 @@ from stairways.console.desk import Desk
 from stairways.core.merkle import leaf_hash
 from stairways.core.values import LARGEST_WHOLE_NUMBER, Position
 from stairways.errors import NoSuchEventError, SealError
-from stairways.service.browsing import records_at
+from stairways.service.audit.browsing import records_at
 from stairways.service.seal import checkpoint_of
 from stairways.store.contract import Record
 from stairways.store.records import record_bytes

@@ -21,7 +21,7 @@ from stairways.core.ledger import (
     lot_size,
     order,
 )
-from stairways.core.replay_books import Market
+from stairways.core.replay.books import Market
 from stairways.core.values import Micros
 
 Float64 = npt.NDArray[np.float64]

@@ -21,10 +21,10 @@ from stairways.daemon.deciding import Attempt, Claim, Define, Skip, Surroundings
 from stairways.daemon.schedule import DaemonRules, Schedule
 from stairways.daemon.workers import Launcher, Worker
 from stairways.errors import StairwaysError, WrongVersionError
-from stairways.service.journal import encoded
-from stairways.service.leases import Holding, model_lease
+from stairways.service.operation.leases import Holding, model_lease
+from stairways.service.operation.schedules import Follower, outcome, schedule_lease
 from stairways.service.runs import run_stream
-from stairways.service.schedules import Follower, outcome, schedule_lease
+from stairways.service.stairway.journal import encoded
 from stairways.store.contract import Context, EventStore, Lease
 
 _LOG = structlog.get_logger("daemon")

@@ -5,7 +5,7 @@ from typing import Any
 
 from stairways.core.operation import Order, ScheduleState
 from stairways.daemon.schedule import next_due
-from stairways.service.schedules import Follower, holders
+from stairways.service.operation.schedules import Follower, holders
 from stairways.store.contract import EventStore
 
 Row = dict[str, Any]

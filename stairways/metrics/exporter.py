@@ -23,7 +23,7 @@ from stairways.metrics.exposition import everything, push, registry_of, without_
 from stairways.metrics.follower import Follower, Snapshot
 from stairways.metrics.rules import MetricsRules
 from stairways.readmodels.projector import Projector
-from stairways.service.journal import ContextSource, encoded
+from stairways.service.stairway.journal import ContextSource, encoded
 from stairways.store.contract import EventStore
 from stairways.store.sql import SqlStore
 

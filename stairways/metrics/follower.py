@@ -9,7 +9,7 @@ from stairways.metrics.figures import Figures, RolloutSpan, evolve, unreadable
 from stairways.metrics.rollout import RolloutFigures, read_rollout
 from stairways.readmodels import queries
 from stairways.readmodels.batch import decoded
-from stairways.service.journal import LANDMARKS
+from stairways.service.stairway.journal import LANDMARKS
 from stairways.store.contract import START, EventStore
 from stairways.store.sql import SqlStore
 

@@ -8,7 +8,7 @@ from stairways.core import events as e
 from stairways.core.controller import effectiveness
 from stairways.metrics.figures import RolloutSpan, dollars
 from stairways.readmodels.batch import decoded
-from stairways.service.journal import STEPS
+from stairways.service.stairway.journal import STEPS
 from stairways.store.contract import EventStore
 
 SLACK = 1e-12

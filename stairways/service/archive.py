@@ -15,9 +15,9 @@ from stairways.core.merkle import leaf_hash
 from stairways.core.retention import RetentionRules, refusal
 from stairways.core.values import Digest, Position, StreamName, digest_of
 from stairways.errors import BlobMissingError, RetentionError
-from stairways.service.journal import ContextSource
 from stairways.service.retention import OPERATOR, closing_of, holds
 from stairways.service.runs import run_stream
+from stairways.service.stairway.journal import ContextSource
 from stairways.store import archiving
 from stairways.store.contract import Record
 from stairways.store.records import record_bytes

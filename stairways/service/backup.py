@@ -12,7 +12,7 @@ from typing import cast
 import psycopg
 
 from stairways.errors import LogUnavailableError
-from stairways.service.verify import VerifyReport, verify_log
+from stairways.service.verify.log import VerifyReport, verify_log
 from stairways.store.driver import Connection, Driver, EventRows, Row
 from stairways.store.opening import driver_for, upgrade
 

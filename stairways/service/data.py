@@ -13,7 +13,7 @@ from stairways.market.aligned import Aligned
 from stairways.market.bars import Bars
 from stairways.market.canonical import decode_bars, encode_bars
 from stairways.market.findings import Finding
-from stairways.service.journal import decoded, encoded
+from stairways.service.stairway.journal import decoded, encoded
 from stairways.store.contract import Context, EventStore, Record
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,63}")

@@ -15,8 +15,8 @@ from stairways.core.steering import STEERED, Attempt, Steering, steering
 from stairways.core.values import Position, StreamName
 from stairways.readmodels.batch import MODEL_STREAM, Batch, decoded
 from stairways.readmodels.rows import Row, Span, cycle_rows, run_row
-from stairways.service.journal import LANDMARKS
 from stairways.service.runs import run_names, run_stream
+from stairways.service.stairway.journal import LANDMARKS
 from stairways.store.contract import START, EventStore, Record
 
 

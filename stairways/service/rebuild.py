@@ -12,10 +12,10 @@ from datetime import datetime
 from stairways.core.lineage import Placed, Standing, calibrated, end_of_cycle, standing
 from stairways.core.values import Digest, Position, digest_of
 from stairways.errors import BlobMissingError, NoSuchEventError
-from stairways.service.comparing import ComparingJournal, DiffersError, Overlay, Tally
-from stairways.service.journal import ASIDE, LANDMARKS, decoded
-from stairways.service.run_stairway import Job, progress_at, recorded_climber, stand_at
-from stairways.service.training import start_of
+from stairways.service.replay.comparing import ComparingJournal, DiffersError, Overlay, Tally
+from stairways.service.stairway.journal import ASIDE, LANDMARKS, decoded
+from stairways.service.stairway.run import Job, progress_at, recorded_climber, stand_at
+from stairways.service.stairway.unfinished import start_of
 from stairways.store.contract import Record
 from stairways.training import state as states
 from stairways.training.export import archive_of, parameters_of, safetensors_of

@@ -7,8 +7,8 @@ from stairways.core.events import LegalHoldLifted, LegalHoldPlaced, RunStarted
 from stairways.core.retention import Closing, Hold, holds_in_force
 from stairways.core.values import StreamName
 from stairways.errors import RetentionError
-from stairways.service.journal import decoded, encoded
 from stairways.service.runs import find_run, run_stream
+from stairways.service.stairway.journal import decoded, encoded
 from stairways.store.contract import Appended, Context, EventStore
 
 OPERATOR = StreamName("operator")

@@ -18,7 +18,7 @@ from stairways.core.merkle import (
 )
 from stairways.core.values import Position, StreamName, digest_of
 from stairways.errors import SealError
-from stairways.service.verify_checkpoints import read_checkpoint
+from stairways.service.verify.checkpoints import read_checkpoint
 from stairways.store.contract import Appended, Context, Encoded, EventStore
 from stairways.store.driver import Connection
 from stairways.store.records import record_bytes

@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 from stairways import cli
 from stairways.cli.gate_matrix import matrix
 from stairways.market.canonical import encode_bars
-from stairways.service.run_stairway import Job, run_stairway
+from stairways.service.stairway.run import Job, run_stairway
 from stairways.store.contract import Context
 from stairways.store.opening import open_sql_store
 from tests.small_run import Quiet, small_plan

@@ -7,7 +7,7 @@ from click.testing import CliRunner, Result
 
 from stairways import cli
 from stairways.core import events as e
-from stairways.service.journal import decoded
+from stairways.service.stairway.journal import decoded
 from stairways.store.opening import open_store, upgrade
 from tests import trained
 

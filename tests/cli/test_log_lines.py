@@ -15,7 +15,7 @@ from rich.console import Console
 
 from stairways import logs
 from stairways.core import events as e
-from stairways.service.journal import decoded
+from stairways.service.stairway.journal import decoded
 from stairways.store.opening import open_store
 from tests import processes
 from tests.cli.test_logs import pipe, said, untouched  # noqa: F401 - a fixture that is used by itself

@@ -21,8 +21,8 @@ from stairways.console.rules import ConsoleRules
 from stairways.console.serving import Server, keep_reading, server_of
 from stairways.core import events as e
 from stairways.core.values import Position, StreamName
-from stairways.service.journal import encoded
 from stairways.service.seal import seal_log
+from stairways.service.stairway.journal import encoded
 from stairways.store.contract import Context, Encoded, Record
 from stairways.store.opening import open_sql_store, upgrade
 from stairways.store.seal import new_key

@@ -19,7 +19,7 @@ import pytest
 from stairways.console.pages import PAGES
 from stairways.core.merkle import leaf_hash
 from stairways.core.values import Position
-from stairways.service.browsing import ROWS
+from stairways.service.audit.browsing import ROWS
 from stairways.service.seal import check_proof, checkpoint_of
 from stairways.store.records import record_bytes
 from stairways.store.seal import new_key, parse_public_key

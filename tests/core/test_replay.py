@@ -4,7 +4,7 @@ from fractions import Fraction
 
 import pytest
 
-from stairways.core.replay import Finding, LevelReport, Profit, Report, Threshold
+from stairways.core.replay.report import Finding, LevelReport, Profit, Report, Threshold
 from stairways.core.values import Micros, Position
 
 CAPITAL = 100_000_000_000

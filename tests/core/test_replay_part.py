@@ -9,9 +9,9 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from stairways.core.ledger import TradingRules
-from stairways.core.replay import Finding, Threshold
-from stairways.core.replay_books import COLUMNS, Steps
-from stairways.core.replay_part import Checked, check_part
+from stairways.core.replay.books import COLUMNS, Steps
+from stairways.core.replay.part import Checked, check_part
+from stairways.core.replay.report import Finding, Threshold
 from stairways.core.values import Micros
 from tests.plain_books import BY_SYMBOL, Bookkeeper, random_tape
 

@@ -12,8 +12,8 @@ from stairways.core import events as e
 from stairways.core.values import StreamName
 from stairways.daemon.keeping import Daemon, Outside
 from stairways.daemon.schedule import DaemonRules, Schedule
-from stairways.service.journal import decoded, encoded
-from stairways.service.leases import Holding, Watch
+from stairways.service.operation.leases import Holding, Watch
+from stairways.service.stairway.journal import decoded, encoded
 from stairways.store.contract import Context, EventStore, Holder
 from stairways.store.memory import MemoryStore
 from tests.daemon.programs import Place

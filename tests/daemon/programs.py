@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from stairways.core import events as e
-from stairways.service.journal import decoded
+from stairways.service.stairway.journal import decoded
 from stairways.store.opening import open_sql_store
 from tests.processes import ROOT, bars_file
 from tests.small_run import SMALL

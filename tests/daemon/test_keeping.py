@@ -10,8 +10,8 @@ from stairways.daemon.keeping import Daemon
 from stairways.daemon.schedule import Schedule
 from stairways.daemon.standing import schedule_rows
 from stairways.errors import HaltedError, NoSuchScheduleError
-from stairways.service import halt, schedules
-from stairways.service.leases import model_lease
+from stairways.service.operation import halt, schedules
+from stairways.service.operation.leases import model_lease
 from stairways.store.contract import Holder
 from tests.daemon.conftest import START, Hands, word
 

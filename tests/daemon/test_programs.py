@@ -6,8 +6,8 @@ from collections.abc import Callable
 import pytest
 
 from stairways.core import events as e
-from stairways.service.replay import replay_run
-from stairways.service.verify import verify_log
+from stairways.service.replay.run import replay_run
+from stairways.service.verify.log import verify_log
 from stairways.store.opening import open_sql_store
 from tests.daemon.programs import Place
 

@@ -12,8 +12,8 @@ import psycopg
 import pytest
 
 from stairways.core import events as e
-from stairways.service.replay import replay_run
-from stairways.service.verify import verify_log
+from stairways.service.replay.run import replay_run
+from stairways.service.verify.log import verify_log
 from stairways.store.opening import open_store, upgrade
 from tests.conftest import Postgres
 from tests.daemon.programs import Place

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from stairways.core.baselines import ALWAYS_HOLD, BUY_AND_HOLD, RANDOM, Int64, fold, paths
 from stairways.core.controller import ControllerRules
 from stairways.core.ledger import TradingRules
-from stairways.core.replay_books import market_of
+from stairways.core.replay.books import market_of
 from stairways.env.lanes import Lanes
 from stairways.env.tape import tape_of
 from stairways.market.bars import Bars

@@ -23,7 +23,7 @@ from stairways.metrics.exporter import ALERTS, Exporter
 from stairways.metrics.exposition import push, text_of
 from stairways.metrics.follower import Follower
 from stairways.metrics.rules import MetricsRules
-from stairways.service.journal import decoded
+from stairways.service.stairway.journal import decoded
 from stairways.store.contract import Context, EventStore, Head
 from stairways.store.memory import MemoryStore
 from stairways.store.opening import open_store

@@ -17,7 +17,7 @@ from stairways.daemon.schedule import Schedule
 from stairways.metrics import figures as f
 from stairways.metrics.families import families, log_families, schedule_families
 from stairways.metrics.follower import Follower, Snapshot
-from stairways.service.journal import LANDMARKS, decoded, encoded
+from stairways.service.stairway.journal import LANDMARKS, decoded, encoded
 from stairways.store.contract import Encoded, EventStore, Record
 from stairways.store.memory import MemoryStore
 from tests import made_up, trained

@@ -18,7 +18,7 @@ from stairways.metrics.catalogue import OF_A_MODEL, OF_A_SCHEDULE, OF_THE_LOG
 from stairways.metrics.exporter import Exporter
 from stairways.metrics.rules import MetricsRules
 from stairways.readmodels.projector import Projector
-from stairways.service.journal import encoded
+from stairways.service.stairway.journal import encoded
 from stairways.store.opening import open_sql_store
 from stairways.store.sql import SqlStore
 from tests import trained

@@ -13,8 +13,8 @@ from click.testing import CliRunner
 from stairways import cli
 from stairways.core.values import StreamName
 from stairways.readmodels.projector import Projector
-from stairways.service.journal import encoded
 from stairways.service.seal import seal_log
+from stairways.service.stairway.journal import encoded
 from stairways.store.opening import open_sql_store
 from stairways.store.seal import new_key
 from tests import trained

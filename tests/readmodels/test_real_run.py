@@ -17,8 +17,8 @@ from stairways.market.simulation import simulate
 from stairways.readmodels import queries
 from stairways.readmodels.batch import run_of
 from stairways.readmodels.projector import Projector
-from stairways.service.journal import decoded
-from stairways.service.run_stairway import Job, run_stairway
+from stairways.service.stairway.journal import decoded
+from stairways.service.stairway.run import Job, run_stairway
 from stairways.store.contract import Context
 from stairways.store.opening import open_sql_store
 from stairways.store.sql import SqlStore

@@ -18,10 +18,10 @@ from stairways.errors import RetentionError
 from stairways.service import archive as service
 from stairways.service.archive import Archived, archive_run
 from stairways.service.backup import back_up, restore
-from stairways.service.journal import decoded
-from stairways.service.replay import replay_run
+from stairways.service.replay.run import replay_run
 from stairways.service.retention import holds, lift_hold, place_hold
-from stairways.service.verify import verify_log
+from stairways.service.stairway.journal import decoded
+from stairways.service.verify.log import verify_log
 from stairways.store import archiving
 from stairways.store.contract import Encoded, Record
 from stairways.store.memory import MemoryStore

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pytest
 
 from stairways.core import events as e
-from stairways.service.journal import decoded
+from stairways.service.stairway.journal import decoded
 from stairways.store.contract import Record
 from tests.trained import new_store, train
 

@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 import pytest
 
 from stairways.errors import LeaseHeldError
-from stairways.service.leases import Holding, Watch
-from stairways.service.processes import this_process
+from stairways.service.operation.leases import Holding, Watch
+from stairways.service.operation.processes import this_process
 from stairways.store.contract import Holder, Lease
 from stairways.store.memory import MemoryStore
 

@@ -19,10 +19,10 @@ from stairways.core.values import Micros
 from stairways.market.bars import Bars
 from stairways.market.canonical import decode_bars, encode_bars
 from stairways.market.loading import load_bars
-from stairways.service.journal import decoded
-from stairways.service.replay_setup import rules_from
-from stairways.service.run_stairway import Job, run_stairway
-from stairways.service.training import start_of
+from stairways.service.replay.setup import rules_from
+from stairways.service.stairway.journal import decoded
+from stairways.service.stairway.run import Job, run_stairway
+from stairways.service.stairway.unfinished import start_of
 from stairways.store.contract import EventStore
 from tests.ledgers import DOLLAR, Kept, Orders, by_bt, by_vectorbt
 from tests.small_run import Quiet

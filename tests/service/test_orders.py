@@ -18,10 +18,10 @@ from stairways.core.values import Digest, StreamName
 from stairways.errors import ModelRefusedError, NoSuchEventError
 from stairways.market.canonical import encode_bars
 from stairways.market.simulation import simulate
-from stairways.service.journal import decoded
-from stairways.service.orders import OPERATOR, override, roll_back
-from stairways.service.reexecution import Reexecution
-from stairways.service.run_stairway import Job, run_stairway
+from stairways.service.replay.reexecution import Reexecution
+from stairways.service.stairway.journal import decoded
+from stairways.service.stairway.orders import OPERATOR, override, roll_back
+from stairways.service.stairway.run import Job, run_stairway
 from stairways.store.contract import Context, EventStore
 from stairways.store.memory import MemoryStore
 from stairways.store.opening import open_store

@@ -20,9 +20,9 @@ from stairways.env.tape import tape_of
 from stairways.errors import BlobMissingError, NoSuchEventError
 from stairways.market.canonical import encode_bars
 from stairways.market.simulation import simulate
-from stairways.service.journal import decoded
 from stairways.service.rebuild import Moment, landmarks, rebuild
-from stairways.service.run_stairway import Job, run_stairway
+from stairways.service.stairway.journal import decoded
+from stairways.service.stairway.run import Job, run_stairway
 from stairways.store.contract import Context, Encoded, EventStore, Record
 from stairways.store.memory import MemoryStore
 from stairways.store.opening import open_store

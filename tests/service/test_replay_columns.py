@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from stairways import codec
 from stairways.core import events as e
 from stairways.core.values import LARGEST_WHOLE_NUMBER, Position, StreamName, Version
-from stairways.service.replay_columns import read_columns
+from stairways.service.replay.columns import read_columns
 from stairways.store.contract import Record
 
 wholes = st.integers(-LARGEST_WHOLE_NUMBER, LARGEST_WHOLE_NUMBER)

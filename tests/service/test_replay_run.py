@@ -9,12 +9,12 @@ import pytest
 
 from stairways import codec
 from stairways.core import events as e
-from stairways.core.replay import LevelReport
+from stairways.core.replay.report import LevelReport
 from stairways.core.values import Position, StreamName
 from stairways.errors import BlobMissingError, NoSuchRunError
 from stairways.market.canonical import encode_bars
 from stairways.market.simulation import simulate
-from stairways.service.replay import evaluation_findings, record_report, replay_run
+from stairways.service.replay.run import evaluation_findings, record_report, replay_run
 from stairways.store.contract import EventStore, Record
 from stairways.store.memory import MemoryStore
 from tests.trained import context, new_store, train, written

@@ -4,7 +4,7 @@ import pytest
 
 from stairways.errors import NoSuchRunError
 from stairways.service.runs import find_run, run_names
-from stairways.service.training import unfinished_run
+from stairways.service.stairway.unfinished import unfinished_run
 from stairways.store.opening import driver_for, open_sql_store
 from tests import made_up
 

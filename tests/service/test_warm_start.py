@@ -17,10 +17,10 @@ from stairways.errors import ModelRefusedError, SpaceMismatchError
 from stairways.market.canonical import encode_bars
 from stairways.market.exporting import as_table
 from stairways.market.simulation import simulate
-from stairways.service.journal import LANDMARKS, decoded
-from stairways.service.reexecution import Reexecution
-from stairways.service.run_stairway import Job, run_stairway
-from stairways.service.warm_start import Start
+from stairways.service.replay.reexecution import Reexecution
+from stairways.service.stairway.journal import LANDMARKS, decoded
+from stairways.service.stairway.run import Job, run_stairway
+from stairways.service.stairway.warm_start import Start
 from stairways.store.contract import Context, EventStore
 from stairways.store.memory import MemoryStore
 from stairways.store.opening import open_store

@@ -18,9 +18,10 @@ from sqlalchemy import Connection, Select, Table, event, text
 from sqlalchemy.exc import DBAPIError
 
 from stairways.core.values import Position, StreamName
-from stairways.service import archive, verify
+from stairways.service import archive
 from stairways.service.seal import seal_log
-from stairways.service.verify import VerifyReport, verify_log
+from stairways.service.verify import log as verify
+from stairways.service.verify.log import VerifyReport, verify_log
 from stairways.store import archiving
 from stairways.store.contract import Context, Encoded
 from stairways.store.opening import driver_for, open_sql_store, upgrade

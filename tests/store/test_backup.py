@@ -11,8 +11,8 @@ from stairways.core.values import NEW, StreamName
 from stairways.errors import LogUnavailableError
 from stairways.service.backup import back_up, restore
 from stairways.service.seal import seal_log
-from stairways.service.verify import verify_log
-from stairways.service.verify_checkpoints import read_checkpoint
+from stairways.service.verify.checkpoints import read_checkpoint
+from stairways.service.verify.log import verify_log
 from stairways.store.contract import Context, Encoded
 from stairways.store.opening import driver_for, open_sql_store
 from stairways.store.seal import new_key

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import text
 
 from stairways.core.values import NEW, Position, StreamName
-from stairways.service.verify import verify_log
+from stairways.service.verify.log import verify_log
 from stairways.store.contract import Context, Encoded
 from stairways.store.opening import driver_for, open_sql_store
 

@@ -14,7 +14,7 @@ import pytest
 
 from stairways.core.values import NEW, Position, StreamName
 from stairways.errors import LogUnavailableError
-from stairways.service.verify import verify_log
+from stairways.service.verify.log import verify_log
 from stairways.store.contract import Appended, Context, Encoded
 from stairways.store.opening import open_sql_store, open_store, upgrade
 from stairways.store.sql import SqlStore

@@ -18,7 +18,7 @@ from sqlalchemy.exc import DBAPIError
 
 from stairways.core.values import NEW, StreamName
 from stairways.errors import LogBusyError, LogUnavailableError, SchemaMismatchError
-from stairways.service.verify import verify_log
+from stairways.service.verify.log import verify_log
 from stairways.store.contract import Context, Encoded, EventStore
 from stairways.store.memory import MemoryStore
 from stairways.store.opening import (

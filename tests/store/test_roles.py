@@ -8,7 +8,7 @@ import pytest
 from stairways.core.events import SegmentSealed
 from stairways.core.values import NEW, Position, StreamName, digest_of
 from stairways.errors import LogUnavailableError
-from stairways.service.verify import verify_log
+from stairways.service.verify.log import verify_log
 from stairways.store import archiving
 from stairways.store.contract import Context, Encoded
 from stairways.store.opening import open_sql_store

@@ -11,7 +11,6 @@ import pytest
 
 from stairways.core.values import Position, StreamName
 from stairways.errors import SealError
-from stairways.service.journal import decoded
 from stairways.service.seal import (
     check_proof,
     consistency_file,
@@ -20,8 +19,9 @@ from stairways.service.seal import (
     rotate_key,
     seal_log,
 )
-from stairways.service.verify import VerifyReport, verify_log
-from stairways.service.verify_checkpoints import read_checkpoint
+from stairways.service.stairway.journal import decoded
+from stairways.service.verify.checkpoints import read_checkpoint
+from stairways.service.verify.log import VerifyReport, verify_log
 from stairways.store.contract import Context, Encoded
 from stairways.store.opening import driver_for, open_sql_store
 from stairways.store.seal import Checkpoint, PrivateKey, PublicKey, new_key

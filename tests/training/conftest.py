@@ -9,7 +9,7 @@ import pytest
 from stairways.market.bars import Bars
 from stairways.market.canonical import encode_bars
 from stairways.market.simulation import simulate
-from stairways.service.run_stairway import Job
+from stairways.service.stairway.run import Job
 from stairways.store.contract import Context, EventStore
 from stairways.store.memory import MemoryStore
 from tests.small_run import NewJob, Quiet, small_plan

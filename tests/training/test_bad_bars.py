@@ -14,9 +14,9 @@ from stairways.core import events as e
 from stairways.errors import BarsRefusedError, TrainingFailedError
 from stairways.market.bars import Bars
 from stairways.market.canonical import encode_bars
-from stairways.service.journal import decoded
-from stairways.service.replay import replay_run
-from stairways.service.run_stairway import Job, check_job, run_stairway
+from stairways.service.replay.run import replay_run
+from stairways.service.stairway.journal import decoded
+from stairways.service.stairway.run import Job, check_job, run_stairway
 from stairways.store.memory import MemoryStore
 from stairways.training.calibration import Calibration, decided, sampled
 from tests.small_run import NewJob, small_plan

@@ -10,8 +10,8 @@ from stable_baselines3.common.logger import Logger
 from stairways.env.spaces import action_space, observation_space
 from stairways.env.tape import tape_of
 from stairways.market.simulation import simulate
-from stairways.service.climb import make_lanes
-from stairways.service.plan import windows_of
+from stairways.service.stairway.climb import make_lanes
+from stairways.service.stairway.plan import windows_of
 from stairways.training.calibration import decided, sampled
 from stairways.training.evaluator import best
 from stairways.training.learner import Learner, Rollout, action_codes, draw

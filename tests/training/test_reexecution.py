@@ -9,14 +9,14 @@ import orjson
 import pytest
 import safetensors.numpy
 
-from stairways.core.replay import LevelReport
+from stairways.core.replay.report import LevelReport
 from stairways.core.values import Digest, Position, digest_of
-from stairways.service.comparing import REAL_TOLERANCE
-from stairways.service.reexecution import Reexecution
-from stairways.service.relearning import PARAMETER_TOLERANCE
-from stairways.service.replay import replay_run
-from stairways.service.replay_levels import Recorded, reexecute
-from stairways.service.run_stairway import Job, run_stairway
+from stairways.service.replay.comparing import REAL_TOLERANCE
+from stairways.service.replay.levels import Recorded, reexecute
+from stairways.service.replay.reexecution import Reexecution
+from stairways.service.replay.relearning import PARAMETER_TOLERANCE
+from stairways.service.replay.run import replay_run
+from stairways.service.stairway.run import Job, run_stairway
 from stairways.store.contract import Context, Encoded, EventStore
 from stairways.store.memory import MemoryStore
 from stairways.training import state as states

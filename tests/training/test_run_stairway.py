@@ -12,9 +12,9 @@ from stairways.core.progress import Progress
 from stairways.core.stairway import Cycle
 from stairways.core.values import StreamName
 from stairways.errors import SettingsError, TrainingFailedError, WrongVersionError
-from stairways.service.journal import LANDMARKS, Journal, decoded
-from stairways.service.replay import replay_run
-from stairways.service.run_stairway import run_stairway as climb_all
+from stairways.service.replay.run import replay_run
+from stairways.service.stairway.journal import LANDMARKS, Journal, decoded
+from stairways.service.stairway.run import run_stairway as climb_all
 from stairways.store.contract import Appended, Context, Encoded, EventStore
 from stairways.store.memory import MemoryStore
 from stairways.training import state as states

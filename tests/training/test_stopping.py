@@ -19,12 +19,12 @@ from stairways.errors import (
     LeaseLostError,
     TrainingStoppedError,
 )
-from stairways.service import halt
-from stairways.service.journal import decoded
-from stairways.service.leases import Holding, model_lease
-from stairways.service.processes import is_gone, this_process
-from stairways.service.replay import replay_run
-from stairways.service.run_stairway import run_alone, run_stairway
+from stairways.service.operation import halt
+from stairways.service.operation.leases import Holding, model_lease
+from stairways.service.operation.processes import is_gone, this_process
+from stairways.service.replay.run import replay_run
+from stairways.service.stairway.journal import decoded
+from stairways.service.stairway.run import run_alone, run_stairway
 from stairways.store.contract import Context, EventStore, Holder
 from stairways.store.memory import MemoryStore
 from stairways.store.opening import open_store

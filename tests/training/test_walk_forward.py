@@ -18,11 +18,11 @@ from stairways.core.values import Position, StreamName
 from stairways.errors import BarsRefusedError, NoSuchRunError, SettingsError
 from stairways.market.bars import Bars
 from stairways.market.canonical import encode_bars
-from stairways.service.evidence import invented_after
-from stairways.service.journal import decoded
-from stairways.service.replay import replay_run
-from stairways.service.run_stairway import check_job, run_stairway
-from stairways.service.walk_forward import fold_run, fold_to_come, place_of, walk_of
+from stairways.service.replay.run import replay_run
+from stairways.service.stairway.evidence import invented_after
+from stairways.service.stairway.journal import decoded
+from stairways.service.stairway.run import check_job, run_stairway
+from stairways.service.stairway.walk_forward import fold_run, fold_to_come, place_of, walk_of
 from stairways.settings import Given
 from stairways.store.contract import Context, Encoded, EventStore, Record
 from stairways.store.memory import MemoryStore

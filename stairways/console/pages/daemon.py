@@ -10,9 +10,8 @@ from stairways.core import events as e
 from stairways.errors import UnknownEventError
 from stairways.readmodels.batch import decoded
 from stairways.readmodels.rows import to_time
-from stairways.service import browsing
-from stairways.service.audit import payload
-from stairways.service.searching import Wanted
+from stairways.service.audit import browsing, payload
+from stairways.service.audit.searching import Wanted
 from stairways.service.tabular import Row
 from stairways.store.contract import Record
 

@@ -8,9 +8,9 @@ from stairways.core import events as e
 from stairways.errors import NoSuchDataError, UnknownEventError
 from stairways.readmodels.batch import decoded
 from stairways.readmodels.rows import to_time
-from stairways.service import browsing
-from stairways.service.browsing import records_at
-from stairways.service.searching import Wanted
+from stairways.service.audit import browsing
+from stairways.service.audit.browsing import records_at
+from stairways.service.audit.searching import Wanted
 from stairways.service.tabular import Row
 from stairways.store.contract import Record
 

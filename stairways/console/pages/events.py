@@ -19,10 +19,9 @@ from stairways.console.questions import (
 )
 from stairways.core.values import Position
 from stairways.errors import NoSuchEventError, SealError
-from stairways.service import browsing
-from stairways.service.audit import payload
+from stairways.service.audit import browsing, payload
+from stairways.service.audit.searching import Wanted
 from stairways.service.audit.sentences import sentence
-from stairways.service.searching import Wanted
 from stairways.service.tabular import Row
 from stairways.store.contract import Record
 from stairways.store.records import record_bytes

@@ -8,9 +8,9 @@ from stairways.console.questions import FORMAT, position
 from stairways.errors import NoSuchEventError, SealError, UnknownEventError
 from stairways.readmodels import queries
 from stairways.readmodels.batch import decoded
-from stairways.service import browsing
+from stairways.service.audit import browsing
+from stairways.service.audit.searching import Wanted
 from stairways.service.seal import checkpoint_of
-from stairways.service.searching import Wanted
 from stairways.service.tabular import Row
 from stairways.store.contract import Record
 from stairways.store.guards import QUERIES, missing_guards

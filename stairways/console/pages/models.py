@@ -9,8 +9,8 @@ from stairways.core.projections import ModelState
 from stairways.errors import NoSuchEventError, UnknownEventError
 from stairways.readmodels.batch import MODEL_STREAM, decoded
 from stairways.readmodels.rows import model_row
-from stairways.service import browsing
-from stairways.service.searching import Wanted
+from stairways.service.audit import browsing
+from stairways.service.audit.searching import Wanted
 from stairways.service.tabular import Cell, Row
 from stairways.store.contract import Record
 

@@ -10,9 +10,9 @@ from stairways.core import events as e
 from stairways.core.projections import CycleSummary, RunSummary
 from stairways.errors import NoSuchEventError, NoSuchRunError
 from stairways.readmodels.rows import Row, Span, cycle_rows, gate_row, run_row, to_time
-from stairways.service.browsing import rare_positions, records_at
-from stairways.service.journal import decoded
-from stairways.service.traces import as_json, traces
+from stairways.service.audit.browsing import rare_positions, records_at
+from stairways.service.audit.traces import as_json, traces
+from stairways.service.stairway.journal import decoded
 from stairways.store.contract import Record
 
 RUNS_A_PAGE = 25

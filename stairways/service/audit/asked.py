@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from stairways.core.events import AuditAsked
 from stairways.core.values import Position, StreamName
-from stairways.service.journal import encoded
+from stairways.service.stairway.journal import encoded
 from stairways.store.contract import Context, EventStore, Head
 
 OPERATOR = StreamName("operator")

@@ -16,7 +16,7 @@ from stairways.readmodels.batch import MODEL_STREAM, decoded, run_of
 from stairways.service.audit.asking import Filter, events
 from stairways.service.audit.decisions import DECISIONS, serving
 from stairways.service.audit.sentences import said, short
-from stairways.service.journal import LANDMARKS
+from stairways.service.stairway.journal import LANDMARKS
 from stairways.store.contract import EventStore, Record
 from stairways.store.sql import SqlStore
 

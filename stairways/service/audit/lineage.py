@@ -10,7 +10,7 @@ from stairways.errors import NoSuchEventError
 from stairways.readmodels.batch import decoded
 from stairways.service.audit.asking import payload
 from stairways.service.audit.sentences import said
-from stairways.service.journal import LANDMARKS
+from stairways.service.stairway.journal import LANDMARKS
 from stairways.store.contract import EventStore, Record
 from stairways.store.sql import SqlStore
 

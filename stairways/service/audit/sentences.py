@@ -5,7 +5,7 @@ from dataclasses import fields
 from stairways import codec
 from stairways.core import events as e
 from stairways.errors import UnknownEventError
-from stairways.service.journal import decoded
+from stairways.service.stairway.journal import decoded
 from stairways.store.contract import Record
 
 _SHORT = 12

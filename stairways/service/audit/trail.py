@@ -8,8 +8,8 @@ from stairways.errors import NoSuchRunError
 from stairways.readmodels.batch import MODEL_STREAM
 from stairways.service.audit.asking import Filter, Row, events, payload
 from stairways.service.audit.sentences import sentence
-from stairways.service.journal import LANDMARKS
 from stairways.service.runs import run_names, run_stream
+from stairways.service.stairway.journal import LANDMARKS
 from stairways.store.contract import EventStore, Record
 from stairways.store.sql import SqlStore
 

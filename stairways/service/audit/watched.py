@@ -4,8 +4,8 @@ from collections.abc import Iterator, Sequence
 
 from stairways.core.merkle import leaf_hash
 from stairways.core.values import Position, StreamName
-from stairways.service.findings import Finding, Findings, shown
-from stairways.service.verify import verify_log
+from stairways.service.verify.findings import Finding, Findings, shown
+from stairways.service.verify.log import verify_log
 from stairways.store.contract import START, Head, Record
 from stairways.store.opening import PATIENCE
 from stairways.store.records import record_bytes

@@ -12,7 +12,7 @@ from stairways.service.export.report import report_page
 from stairways.service.export.story import records_of
 from stairways.service.export.tables import write_csv, write_parquet
 from stairways.service.export.writing import digests, whole
-from stairways.service.journal import encoded
+from stairways.service.stairway.journal import encoded
 from stairways.store.contract import Context, EventStore, Head
 from stairways.store.sql import SqlStore
 

@@ -12,10 +12,11 @@ import numpy as np
 
 import stairways
 from stairways.core import events as e
-from stairways.core.replay import QUANTITIES, Report
+from stairways.core.replay.report import QUANTITIES, Report
 from stairways.core.skill import NO_EVIDENCE
 from stairways.market.bars import Bars
 from stairways.service.audit.sentences import said
+from stairways.service.audit.traces import Validation
 from stairways.service.export.charts import Line, chart
 from stairways.service.export.report_facts import Facts, gather
 from stairways.service.export.report_style import STYLE
@@ -35,7 +36,6 @@ from stairways.service.export.report_words import (
     whole_percent,
 )
 from stairways.service.seal import checkpoint_of
-from stairways.service.traces import Validation
 from stairways.store.contract import Record
 from stairways.store.sql import SqlStore
 

@@ -4,18 +4,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from stairways.core import events as e
-from stairways.core.replay import Report
+from stairways.core.replay.report import Report
 from stairways.errors import StairwaysError
 from stairways.market.bars import Bars
 from stairways.readmodels.batch import decoded
 from stairways.service import audit
 from stairways.service.audit.asking import Row
+from stairways.service.audit.traces import Traces, traces
 from stairways.service.data import load_registered
 from stairways.service.export.bundle import checkpoint_over
 from stairways.service.export.story import last_of_run, records_of
-from stairways.service.replay import replay_run
-from stairways.service.traces import Traces, traces
-from stairways.service.weighing import Conclusion, Result, conclusion, results
+from stairways.service.replay.run import replay_run
+from stairways.service.skill.weighing import Conclusion, Result, conclusion, results
 from stairways.store.contract import Record
 from stairways.store.sql import SqlStore
 

@@ -7,7 +7,7 @@ from stairways.core.values import Position, StreamName
 from stairways.service.audit.asking import Filter, events
 from stairways.service.data import stream_of
 from stairways.service.runs import run_stream
-from stairways.service.training import start_of
+from stairways.service.stairway.unfinished import start_of
 from stairways.store.contract import Record
 from stairways.store.sql import SqlStore
 

@@ -1,0 +1,1 @@
+"""What keeps runs apart and stops them: leases, schedules, halts."""

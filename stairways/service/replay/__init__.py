@@ -1,0 +1,1 @@
+"""Replaying a run, level by level."""

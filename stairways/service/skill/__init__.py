@@ -1,0 +1,1 @@
+"""Weighing results against chance and simple strategies."""

@@ -1,0 +1,1 @@
+"""The main job: a run of the stairway, started, continued, judged."""

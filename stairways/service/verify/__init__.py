@@ -1,0 +1,1 @@
+"""Verifying the log: bytes, order, tree, segments, signatures."""

@@ -1,0 +1,287 @@
+"""Verify a whole log: rehash every record, never trust a stored hash, name what is wrong.
+
+Memory stays flat: the log is read in ranges. On several processors the ranges are rehashed
+by processes of their own, each with its own connection.
+"""
+
+import gc
+import itertools
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass
+from multiprocessing import get_context
+from typing import NamedTuple
+
+from stairways import codec
+from stairways.core.events import LogVerified
+from stairways.core.merkle import EMPTY_ROOT
+from stairways.core.values import Digest, Position, StreamName
+from stairways.service.verify.appends import AppendWalk, Claim
+from stairways.service.verify.blobs import check_blobs, check_named_blobs
+from stairways.service.verify.checkpoints import (
+    Sealed,
+    check_sealed,
+    check_signed,
+    stored_checkpoints,
+)
+from stairways.service.verify.diagnosis import diagnose
+from stairways.service.verify.events import RANGE, Rehashed, rehash
+from stairways.service.verify.findings import Finding, Findings, shown
+from stairways.service.verify.segments import check_segments, lost_segment
+from stairways.service.verify.tree import RootCheck, TreeFold
+from stairways.store.contract import Context, Encoded, EventStore
+from stairways.store.opening import newest_revision
+from stairways.store.raw import Bounds, RawLog
+from stairways.store.records import collector_off
+from stairways.store.seal import Checkpoint, PublicKey
+
+PROCESSES_FROM = 500_000
+"""Events from which on further processes are worth their start."""
+
+MISSING_TAIL = 2**16
+"""How many missing positions behind the last event are looked at one by one."""
+
+OnProgress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VerifyReport:
+    """What verifying a log found. ``root`` was computed anew over all ``size`` records."""
+
+    size: int
+    root: Digest
+    blobs: int
+    checkpoints: int
+    findings: Sequence[Finding]  # the first ones, by position
+    found: int  # all of them
+
+    @property
+    def clean(self) -> bool:
+        """Say whether nothing was found."""
+        return self.found == 0
+
+    @property
+    def first_position(self) -> Position | None:
+        """Return the first bad position, None if there is none or no event is concerned."""
+        position = self.findings[0].position if self.findings else None
+        return None if position is None else Position(position)
+
+
+class Part(NamedTuple):
+    """A range of the log, and what its tree is to be held against."""
+
+    claims: Sequence[Claim]
+    checks: Sequence[RootCheck]
+    wanted: Sequence[int]
+
+    @property
+    def ends(self) -> Sequence[int]:
+        """Return the positions at which the edge of the tree is needed, in order."""
+        return sorted({check.last for check in self.checks} | set(self.wanted))
+
+
+def verify_log(
+    url: str,
+    *,
+    against: Sequence[Checkpoint] = (),
+    keys: Sequence[PublicKey] = (),
+    processes: int | None = None,
+    progress: OnProgress | None = None,
+) -> VerifyReport:
+    """Rehash the log at ``url`` and return what is wrong with it.
+
+    ``against`` are checkpoints that somebody outside kept: the log must be a continuation of
+    each. With ``keys`` every stored checkpoint must be signed by one of them. Raises
+    ``LogUnavailableError`` or ``SchemaMismatchError`` if it cannot look.
+    """
+    findings = Findings()
+    with RawLog(url) as log, collector_off():
+        if missing := log.missing_tables():
+            return _without_tables(missing)
+        stored = stored_checkpoints(log, keys)
+        findings.extend(stored.findings)
+        sealed = [*stored.sealed, *(Sealed("kept checkpoint", kept) for kept in against)]
+        findings.extend(
+            Finding(None, f"trigger {name}", "present", "missing") for name in log.missing_guards()
+        )
+        findings.extend(_wrong_schema(log))
+        bounds = log.bounds()
+        size = _size(bounds)
+        fold = TreeFold(findings)
+        places = (*(one.checkpoint.size for one in sealed), bounds.size, bounds.last_event)
+        wanted = {place for place in places if _is_size(place, size)}
+        streams: dict[object, object] = dict(log.streams())
+        walk = AppendWalk(streams, size)
+        parts = _parts(walk.claims(log.appends(size)), sorted(wanted))
+        for part, rehashed in _rehash_all(log, parts, size, processes):
+            fold.take(rehashed, part.checks, part.wanted)
+            findings.extend(walk.findings)
+            walk.findings.clear()
+            if progress is not None:
+                progress(rehashed.last, size)
+        findings.extend(walk.findings)
+        findings.extend(_unused_streams(streams, walk))
+        _check_head(fold, bounds)
+        findings.extend(check_sealed(sealed, fold.roots, size))
+        findings.extend(check_named_blobs(log, size))
+        findings.extend(check_segments(log, size, streams))
+        findings.extend(check_signed(log, size))
+        blobs = check_blobs(log, findings)
+        first = [lost_segment(log, diagnose(log, one)) for one in findings.ordered()[:1]]
+    return VerifyReport(
+        size=size,
+        root=Digest(fold.computed.root().hex()),
+        blobs=blobs,
+        checkpoints=len(stored.sealed),
+        findings=[*first, *findings.ordered()[1:]],
+        found=findings.count,
+    )
+
+
+def _without_tables(missing: Sequence[str]) -> VerifyReport:
+    """Return the report on a log of which somebody dropped tables: there is nothing to rehash."""
+    findings = [Finding(None, f"table {name}", "present", "missing") for name in missing]
+    return VerifyReport(
+        size=0,
+        root=Digest(EMPTY_ROOT.hex()),
+        blobs=0,
+        checkpoints=0,
+        findings=findings,
+        found=len(findings),
+    )
+
+
+def record_report(store: EventStore, report: VerifyReport, context: Context) -> None:
+    """Append what a verification found: audits are audited."""
+    event = LogVerified(
+        size=report.size,
+        root=report.root,
+        findings=report.found,
+        first_position=report.first_position,
+        first_field=report.findings[0].field if report.findings else "",
+    )
+    encoded = Encoded(*codec.type_of(event), codec.encode(event))
+    store.append(StreamName("operator"), None, [encoded], context)
+
+
+def _is_size(value: object, largest: int) -> bool:
+    return isinstance(value, int) and 0 < value <= largest
+
+
+def _size(bounds: Bounds) -> int:
+    """Return how far to walk: to the head and to the last row, if that is near."""
+    ends = [end for end in (bounds.last_event, bounds.last_append) if isinstance(end, int)]
+    last = max([0, *ends])
+    if not isinstance(bounds.size, int) or bounds.size < 0:
+        return last
+    near, far = sorted((bounds.size, last))
+    return far if far - near < MISSING_TAIL else near
+
+
+def _parts(claims: Iterable[Claim], wanted: Sequence[int]) -> Iterator[Part]:
+    """Cut claims into ranges of ``RANGE`` positions, aligned so that each is a subtree."""
+    pieces = itertools.chain.from_iterable(map(_pieces, claims))
+    for _, group in itertools.groupby(pieces, key=lambda piece: (piece.last - 1) // RANGE):
+        here = list(group)
+        first, last = here[0].first, here[-1].last
+        checks = [RootCheck(p.first, p.last, p.root) for p in here if p.root is not None]
+        yield Part(here, checks, [size for size in wanted if first <= size <= last])
+
+
+def _pieces(claim: Claim) -> Iterator[Claim]:
+    """Yield a claim cut at the borders of ranges; only the last piece has its root."""
+    first = claim.first
+    while first <= claim.last:
+        last = min(claim.last, (first - 1) // RANGE * RANGE + RANGE)
+        yield claim._replace(
+            first=first, last=last, root=claim.root if last == claim.last else None
+        )
+        first = last + 1
+
+
+def _rehash_all(
+    log: RawLog, parts: Iterator[Part], size: int, processes: int | None
+) -> Iterator[tuple[Part, Rehashed]]:
+    """Yield each part with its rehashed range, in order; a few are under way ahead."""
+    count = processes or len(os.sched_getaffinity(0))
+    if size < PROCESSES_FROM or count == 1:
+        yield from ((part, rehash(log, part.claims, part.ends)) for part in parts)
+        return
+    spawn, given = get_context("spawn"), (log.url,)
+    with ProcessPoolExecutor(count, spawn, _open_in_process, given) as pool:
+        yield from _share_out(parts, pool, 4 * count)
+
+
+def _share_out(
+    parts: Iterable[Part], pool: Executor, ahead: int
+) -> Iterator[tuple[Part, Rehashed]]:
+    """Yield each part as it was given to the pool, which has up to ``ahead`` under way."""
+    under_way = deque[tuple[Part, Future[Rehashed]]]()
+    for part in parts:
+        under_way.append((part, pool.submit(_rehash_in_process, part.claims, part.ends)))
+        if len(under_way) > ahead:
+            done, first = under_way.popleft()
+            yield done, first.result()
+    for done, rest in under_way:
+        yield done, rest.result()
+
+
+_in_process = ExitStack()
+_logs: list[RawLog] = []
+
+
+def _open_in_process(url: str) -> None:
+    gc.disable()  # as in collector_off
+    _logs.append(_in_process.enter_context(RawLog(url)))
+
+
+def _rehash_in_process(claims: Sequence[Claim], ends: Sequence[int]) -> Rehashed:
+    return rehash(_logs[0], claims, ends)
+
+
+def _wrong_schema(log: RawLog) -> Iterator[Finding]:
+    """Yield that the log does not say its schema, or one that nobody here knows."""
+    newest, found = newest_revision(), log.revisions()
+    if len(found) != 1 or not isinstance(found[0], str) or found[0] > newest:
+        said = ", ".join(map(shown, found)) or "missing"
+        yield Finding(None, "alembic_version", newest, said)
+
+
+def _unused_streams(streams: Mapping[object, object], walk: AppendWalk) -> Iterator[Finding]:
+    for stream_id, name in streams.items():
+        if stream_id not in walk.versions:
+            yield Finding(None, "streams", "a stream with events", f"{stream_id}: {shown(name)}")
+
+
+def _check_head(fold: TreeFold, bounds: Bounds) -> None:
+    """Hold the head row against the tree and the ends of the tables."""
+    last = bounds.last_event if isinstance(bounds.last_event, int) else 0
+    if bounds.size == last:
+        _check_head_root(fold, bounds)
+        return
+    fold.settle(None)
+    findings = fold.findings
+    if bounds.size is None:
+        findings.add(Finding(None, "head", "one row", "missing"))
+    elif {0: EMPTY_ROOT, **fold.roots}.get(last) == bounds.root:
+        findings.drop_after(last)
+        findings.add(Finding(None, "head.size", str(last), shown(bounds.size)))
+    elif isinstance(bounds.size, int) and last > bounds.size:
+        nothing = f"nothing behind the head's {bounds.size}"
+        findings.add(Finding(bounds.size + 1, "events.position", nothing, str(last), last))
+    else:
+        findings.add(Finding(last + 1, "events.position", str(last + 1), "missing"))
+
+
+def _check_head_root(fold: TreeFold, bounds: Bounds) -> None:
+    root = bounds.root if isinstance(bounds.root, bytes) else None
+    before = fold.findings.count
+    agrees, made = fold.settle(root), fold.computed
+    if agrees and bounds.edge != made.to_bytes():
+        edge = made.to_bytes().hex()
+        fold.findings.add(Finding(None, "head.edge", shown(edge), shown(bounds.edge)))
+    elif not agrees and fold.findings.count == before:
+        fold.findings.add(Finding(None, "head.root", made.root().hex(), shown(bounds.root)))

@@ -197,7 +197,10 @@ def decode(name: str, schema: int, payload: bytes) -> Event:
             f"Event {name} has schema version {schema}; this program reads {known}. "
             "Use a newer Stairways."
         )
-    fields = _upcast(name, schema, SCHEMAS[event_type][1], orjson.loads(payload))
+    stored = orjson.loads(payload)
+    if not isinstance(stored, dict):
+        raise UnknownEventError(f"Event {name} version {schema} is no object with fields.")
+    fields = _upcast(name, schema, SCHEMAS[event_type][1], stored)
     readers = _readers(event_type)
     if fields.keys() != readers.keys():
         odd = ", ".join(sorted(set(fields) ^ set(readers)))

@@ -64,5 +64,6 @@ def pushgateway(folder: Path, address: str = "") -> Iterator[str]:
     """Run a Pushgateway and give its URL."""
     url = address or f"127.0.0.1:{free_port()}"
     command = [program("pushgateway", "prometheus-pushgateway"), f"--web.listen-address={url}"]
+    command.append("--persistence.file=")  # Debian keeps what was pushed; a test must not see it
     with running(command, f"http://{url}/-/ready", folder):
         yield f"http://{url}"

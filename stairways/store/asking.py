@@ -116,6 +116,7 @@ def _connection(driver: Driver) -> Iterator[object]:
 
 def _ask_sqlite(connection: sqlite3.Connection, statement: str, bounds: Bounds) -> Answer:
     deadline = time.monotonic() + bounds.seconds
+    connection.set_authorizer(None)  # that of a writer's connections, which refuses pragmas
     connection.execute("PRAGMA query_only = ON")
     connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LARGEST_CELL)
     connection.setlimit(sqlite3.SQLITE_LIMIT_ATTACHED, 0)

@@ -31,11 +31,13 @@ class Controller(Aggregate):  # type: ignore[misc,unused-ignore]  # untyped wher
         bonus: float,
         spread: float,
         margin: float,
+        setpoint: float,
     ) -> None:
         """Take the values of a controller event."""
         self.step, self.hold_rate, self.target, self.error = step, hold_rate, target, error
         self.regime, self.fast, self.slow = regime, fast, slow
         self.bonus, self.spread, self.margin = bonus, spread, margin
+        self.setpoint = setpoint
 
 
 def updated_controller(columns: Mapping[str, NDArray[Any]]) -> Controller:

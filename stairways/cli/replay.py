@@ -156,6 +156,7 @@ def report_json(report: Report) -> Mapping[str, Any]:
         "run": report.run,
         "clean": report.clean,
         "log_size": report.size,
+        "simulated": report.simulated,
         "code_version": report.code_version,
         "libraries": dict(report.libraries),
         "recorded_libraries": dict(report.recorded_libraries),
@@ -196,13 +197,14 @@ def _print(app: "App", report: Report) -> None:
 
 
 def remarks(report: Report) -> Sequence[str]:
-    """Return what about this replay is not as it was when the run was recorded."""
+    """Return what to know of the bars, and what is not as it was when the run was recorded."""
+    bars = ["The bars were simulated: this says nothing about any market."]
     libraries = [
         f"The run used {name} {then}, this replay {now}."
         for name, (then, now) in report.other_libraries.items()
     ]
     machine = [f"Another machine: {name} {both}." for name, both in report.machine.items()]
-    return [*libraries, *machine]
+    return [*(bars if report.simulated else []), *libraries, *machine]
 
 
 def _profit_rows(level: LevelReport) -> Sequence[Mapping[str, str | int]]:

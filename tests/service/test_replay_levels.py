@@ -41,6 +41,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> str:
 def test_a_level_is_clean_on_an_honest_run_and_recorded(trained: str, level: str) -> None:
     done = stairways(trained, "replay", "latest", "--level", level, "--json")
     assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["simulated"]
     [report] = json.loads(done.stdout)["levels"]
     assert (report["level"], report["clean"], report["found"]) == (level, True, 0)
     store = open_store(trained)
@@ -65,4 +66,6 @@ def test_all_levels_divided_over_processes_make_one_page(trained: str, tmp_path:
     done = stairways(trained, *words)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("every event is the same") == 2
+    assert "The bars were simulated" in done.stderr
+    assert "The bars were simulated" in page.read_text()
     assert all(f"Level {level}" in page.read_text() for level in ("ledger", "policy", "training"))

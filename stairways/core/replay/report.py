@@ -137,6 +137,7 @@ class Report:
     code_version: str
     recorded_libraries: Mapping[str, str]
     libraries: Mapping[str, str]  # of this replay
+    simulated: bool = False  # the bars, as the run says
     machine: Mapping[str, str] = field(default_factory=dict)  # what of it differs, both values
     levels: Sequence[LevelReport] = field(default=())
 

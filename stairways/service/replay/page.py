@@ -16,6 +16,8 @@ td.n, th.n { text-align: right; font-variant-numeric: tabular-nums }
 code { overflow-wrap: anywhere }
 """
 
+SIMULATED = '<p class="found">The bars were simulated: this says nothing about any market.</p>'
+
 
 def report_page(report: Report) -> str:
     """Return the page; the same report gives the same bytes."""
@@ -29,6 +31,7 @@ def report_page(report: Report) -> str:
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>Replay of {run}</title>'
         f"<style>{STYLE}</style><h1>Replay of <code>{run}</code>: {verdict}</h1>"
         f"<p>{report.size:,} events in the log; Stairways {escape(report.code_version)}.</p>"
+        f"{SIMULATED if report.simulated else ''}"
         f"{levels}{noted if remarks else ''}</html>\n"
     )
 

@@ -112,6 +112,7 @@ def replay_run(
         code_version=stairways.__version__,
         recorded_libraries=known,
         libraries=library_versions(),
+        simulated=isinstance(setup, Setup) and setup.start.simulated,
         levels=[_ledger(setup, records, threshold or Threshold(), tally, watcher or _Nobody())],
     )
 

@@ -1,8 +1,8 @@
-"""Measure trading environments of others; run by a Python that has them, prints JSON.
+"""Measure trading environments of others; prints JSON.
 
-It needs ``gym-trading-env``, ``finrl`` and ``torchtrade`` in an environment of their own,
-and leaves out what is not there. Only the modules measured are loaded, because the
-packages import brokers' clients that nobody needs for a bench.
+It needs what is in ``requirements.txt`` on its path, without what those packages require, and
+leaves out what is not there. Only the modules measured are loaded, because the packages import
+brokers' clients that nobody needs for a bench.
 """
 
 import importlib
@@ -93,10 +93,11 @@ def torchtrade(lanes: int) -> float:
     """Measure TorchTrade's vectorised environment of one symbol."""
     torch = importlib.import_module("torch")
     torch.set_num_threads(1)
-    root = importlib.import_module("torchtrade")
-    for package in ("torchtrade.envs", "torchtrade.envs.offline"):
+    found = importlib.util.find_spec("torchtrade")
+    root = Path((found.submodule_search_locations or [""])[0] if found else "")
+    for package in ("torchtrade", "torchtrade.envs", "torchtrade.envs.offline"):
         bare = types.ModuleType(package)
-        bare.__path__ = [str(Path(str(root.__file__)).parent / "/".join(package.split(".")[1:]))]
+        bare.__path__ = [str(root.joinpath(*package.split(".")[1:]))]
         sys.modules[package] = bare
     module = importlib.import_module("torchtrade.envs.offline.vectorized_sequential")
     warnings.simplefilter("ignore")  # its imports make warnings errors

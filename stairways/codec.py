@@ -47,8 +47,8 @@ SCHEMAS: dict[type, tuple[str, int]] = {
     events.EvaluationStarted: ("EvaluationStarted", 2),
     events.EvaluationStepTaken: ("EvaluationStepTaken", 2),
     events.EvaluationFinished: ("EvaluationFinished", 2),
-    events.FoldTestStarted: ("FoldTestStarted", 1),
-    events.FoldTestFinished: ("FoldTestFinished", 1),
+    events.FoldTestStarted: ("FoldTestStarted", 2),
+    events.FoldTestFinished: ("FoldTestFinished", 2),
     events.BaselinesMeasured: ("BaselinesMeasured", 1),
     events.SkillMeasured: ("SkillMeasured", 1),
     events.GateDecided: ("GateDecided", 1),
@@ -96,7 +96,7 @@ def _steered_to_target(fields: dict[str, Json]) -> dict[str, Json]:
 
 
 def _reach_unknown(fields: dict[str, Json]) -> dict[str, Json]:
-    """Bring EvaluationStarted from version 1 to 2: no setpoint of its own, no reach recorded."""
+    """Bring the start of an evaluation from version 1 to 2: no setpoint, no reach recorded."""
     return {**_steered_to_target(fields), "margin_reach": None}
 
 
@@ -106,7 +106,7 @@ def _nothing_owed(fields: dict[str, Json]) -> dict[str, Json]:
 
 
 def _saturation_unknown(fields: dict[str, Json]) -> dict[str, Json]:
-    """Bring EvaluationFinished from version 1 to 2: nobody looked whether actuators saturated."""
+    """Bring an evaluation's result from version 1 to 2: nobody looked whether it saturated."""
     return {**fields, "saturated": None}
 
 
@@ -121,6 +121,8 @@ UPCASTERS: dict[tuple[str, int], Upcaster] = {
     ("EvaluationStarted", 1): _reach_unknown,
     ("EvaluationStepTaken", 1): _nothing_owed,
     ("EvaluationFinished", 1): _saturation_unknown,
+    ("FoldTestStarted", 1): _reach_unknown,
+    ("FoldTestFinished", 1): _saturation_unknown,
     ("PolicyUpdated", 1): _authority_unknown,
 }
 """(name, schema) to the function that makes the payload one schema version newer."""

@@ -137,6 +137,11 @@ def test_the_served_model_is_tested_once_and_learns_nothing_from_it(walked: Memo
             promoted.base_margin,
             promoted.margin_spread,
         )
+        steered = [event for _, event in story if isinstance(event, e.EvaluationStarted)]
+        assert started.setpoint == steered[-1].setpoint
+        assert started.margin_reach in [one.margin_reach for one in steered]
+        [result] = [event for _, event in story if isinstance(event, e.FoldTestFinished)]
+        assert result.saturated is not None
         after = {type(event).__name__ for place, event in story if place > at}
         assert after == {
             "EvaluationStepTaken",

@@ -84,9 +84,11 @@ class FoldTestStarted:
     first_bar: int
     last_bar: int
     target: float
+    setpoint: float  # the hold rate steered to: the target, a guard inside the allowed range
     base_margin: float
     margin_spread: float
     authority: float
+    margin_reach: float | None  # logits by which the controller can move the margin either way
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,6 +109,7 @@ class FoldTestFinished:
     win_rate: float
     trades_per_day: float
     sharpe: float
+    saturated: float | None  # share of decisions with an actuator at its limit
     evidence: tuple[Position, Position]  # first and last EvaluationStepTaken
 
 

@@ -157,6 +157,7 @@ def _chain(store: EventStore, story: _Story, record: Record, event: e.Event) -> 
         case e.GateDecided():
             yield _link(0, "decision", told)
             yield from _limits(story, event)
+            yield from _compared(story, event)
             yield from _evaluated(store, story, record, event.cycle, event.attempt)
         case e.CycleVerdict():
             yield _link(0, "verdict", told)
@@ -221,6 +222,13 @@ def _limits(story: _Story, event: e.GateDecided) -> Iterator[Link]:
         if name in start.settings:
             text = f"{name} = {start.settings[name]}"
             yield Link(1, "limit", text, record.position, record.type)
+
+
+def _compared(story: _Story, event: e.GateDecided) -> Iterator[Link]:
+    """Yield the promotion of the model that a candidate was held against, where there is one."""
+    for told in filter(None, map(story.at, event.evidence)):
+        if isinstance(told[1], e.ModelPromoted):
+            yield _link(1, "compared with", told)
 
 
 def _evaluated(

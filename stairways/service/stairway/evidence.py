@@ -1,13 +1,16 @@
-"""What gates need to know beyond the evaluation: replay and look-ahead."""
+"""What gates need beyond the evaluation: replay, look-ahead, and the model served so far."""
 
 from dataclasses import replace
 
+from stairways.core import events as e
 from stairways.core.values import Position
 from stairways.env.lanes import Lanes
 from stairways.env.tape import tape_of
 from stairways.market.bars import Bars
 from stairways.service.replay.run import evaluation_findings
+from stairways.service.runs import run_stream
 from stairways.service.stairway.climb import Climber
+from stairways.service.stairway.journal import decoded
 from stairways.training.calibration import Calibration
 from stairways.training.evaluator import Course, act
 
@@ -54,3 +57,27 @@ def _differing_steps(here: Lanes, there: Lanes) -> int:
 def replay_findings(climber: Climber, steps: tuple[Position, Position]) -> int:
     """Return the findings of a ledger replay of an evaluation, from its first and last step."""
     return evaluation_findings(climber.journal.store, climber.run, *steps)
+
+
+def served_evidence(climber: Climber, before: Position) -> tuple[Position, ...]:
+    """Return what the profit of the model served so far rests on, as the log had it ``before``.
+
+    That is its promotion, and the first and last step it was judged by; nothing where no model
+    is served yet.
+    """
+    served, store = climber.progress.served, climber.journal.store
+    promotion = None
+    for record in store.read(stream=climber.model_stream, types=("ModelPromoted",), until=before):
+        event = decoded(record)
+        if served and isinstance(event, e.ModelPromoted) and event.parameters == served.parameters:
+            promotion = record.position, event
+    if promotion is None:
+        return ()
+    place, promoted = promotion
+    steps: tuple[Position, ...] = ()
+    own = run_stream(promoted.run)
+    for record in store.read(stream=own, types=("EvaluationFinished",), until=place):
+        judged = decoded(record)
+        if isinstance(judged, e.EvaluationFinished) and judged.cycle == promoted.cycle:
+            steps = judged.evidence
+    return place, *steps

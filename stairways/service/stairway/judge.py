@@ -18,7 +18,11 @@ from stairways.service.skill.measured import (
     measure_skill,
 )
 from stairways.service.stairway.climb import Climber
-from stairways.service.stairway.evidence import look_ahead_findings, replay_findings
+from stairways.service.stairway.evidence import (
+    look_ahead_findings,
+    replay_findings,
+    served_evidence,
+)
 from stairways.training.authority import saturation
 from stairways.training.calibration import Calibration
 from stairways.training.evaluator import Course, act, calibrate, score
@@ -135,14 +139,18 @@ def test_served(climber: Climber) -> None:
             first_bar=window[0],
             last_bar=window[1] - 1,
             target=cycle.target,
+            setpoint=course.setpoint,
             base_margin=calibration.base,
             margin_spread=calibration.spread,
             authority=control.authority,
+            margin_reach=calibration.reach(control),
         ),
     )
     lanes, evidence = _run_through(climber, course, window, calibration)
     scores = asdict(score(lanes, course))
-    result = e.FoldTestFinished(cycle=served.cycle, **scores, evidence=evidence)
+    result = e.FoldTestFinished(
+        cycle=served.cycle, **scores, saturated=saturation(lanes), evidence=evidence
+    )
     judged = Judged(
         lanes=lanes,
         result=result,
@@ -201,8 +209,13 @@ def _record_gates(
     weighed: Weighed,
 ) -> tuple[Position, ...]:
     """Append one event a gate, each naming the positions it rests on."""
-    steps = weighed.judged.result.evidence
-    evidence = {"divergence": (climber.last_update,), **weighed.evidence}
+    judged = weighed.judged
+    steps: tuple[Position, ...] = judged.result.evidence
+    evidence = {
+        "divergence": (climber.last_update,),
+        "profit_shortfall": (*steps, *served_evidence(climber, judged.started)),
+        **weighed.evidence,
+    }
     decisions = [
         e.GateDecided(
             run=climber.run,

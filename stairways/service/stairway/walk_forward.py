@@ -50,7 +50,9 @@ class Fold:
     last: datetime | None = None
     cycle: int | None = None
     target: float | None = None
+    setpoint: float | None = None  # the hold rate steered to
     hold_rate: float | None = None
+    saturated: float | None = None  # share of decisions with an actuator at its limit
     profit: float | None = None
     drawdown: float | None = None
     trades: int | None = None
@@ -142,7 +144,7 @@ def _fold(store: EventStore, run: str, tested: Result | None) -> Fold:
     if tested is None or not isinstance(result, e.FoldTestFinished):
         reason = "" if status == "running" else "no model was promoted"
         return Fold(fold=place.fold, run=run, status=status, reason=reason)
-    measured, simple = tested.measured, tested.baselines
+    measured, simple, started = tested.measured, tested.baselines, _test_start(store, run)
     first, last = (_bar_time(store, position) for position in result.evidence)
     return Fold(
         fold=place.fold,
@@ -151,8 +153,10 @@ def _fold(store: EventStore, run: str, tested: Result | None) -> Fold:
         first=first,
         last=last,
         cycle=result.cycle,
-        target=_target(store, run),
+        target=started.target if started else None,
+        setpoint=started.setpoint if started else None,
         hold_rate=result.hold_rate,
+        saturated=result.saturated,
         profit=result.profit,
         drawdown=result.drawdown,
         trades=result.trades,
@@ -167,10 +171,10 @@ def _fold(store: EventStore, run: str, tested: Result | None) -> Fold:
     )
 
 
-def _target(store: EventStore, run: str) -> float | None:
+def _test_start(store: EventStore, run: str) -> e.FoldTestStarted | None:
     started = store.read(stream=run_stream(run), types=("FoldTestStarted",), limit=1)
     event = next((decoded(record) for record in started), None)
-    return event.target if isinstance(event, e.FoldTestStarted) else None
+    return event if isinstance(event, e.FoldTestStarted) else None
 
 
 def _bar_time(store: EventStore, position: Position) -> datetime | None:

@@ -68,7 +68,8 @@ def skill(app: App, run: str, form: Form) -> None:
 def seeds(app: App, run: str, form: Form) -> None:
     """Summarise validation over all finished runs that differ from RUN in seed and model only.
 
-    Interquartile means over runs, with their bootstrap intervals.
+    Interquartile means over runs, with their bootstrap intervals over runs, and where returns
+    are concerned over runs and blocks of bars together: other seeds on other bars of the kind.
     """
     with asked(app, "seeds", run=run) as log:
         found = over_seeds(log, find_run(log, run))
@@ -88,14 +89,16 @@ def folds(app: App, run: str, form: Form) -> None:
         print_walk(app, walk_of(log, find_run(log, run)), form)
 
 
-ALL_OF_SEEDS = ("cycle", "figure", "runs", "low", "value", "high")
+ALL_OF_SEEDS = ("cycle", "figure", "runs", "low", "value", "high", "all_low", "all_high")
 SEEDS = (
     "cycle",
     "runs",
     Column("hold_rate_error", "off target"),
-    Column("profit", "return"),
     "drawdown",
+    Column("profit", "return"),
+    Column("all_of_profit", "with other bars"),
     "sharpe",
+    Column("all_of_sharpe", "with other bars"),
 )
 
 
@@ -106,13 +109,20 @@ def _by_cycle(found: list[OverSeeds]) -> list[dict[str, Cell]]:
         row: dict[str, Cell] = {"cycle": cycle}
         for one in figures:
             row |= {"runs": one.runs, one.figure: _between(one)}
+            row[f"all_of_{one.figure}"] = _with_bars(one)
         rows.append(row)
     return rows
 
 
 def _between(one: OverSeeds) -> str:
-    numbers = (one.value, one.low, one.high)
-    value, low, high = (
-        f"{number:.2f}" if one.figure == "sharpe" else f"{number:.1%}" for number in numbers
-    )
-    return f"{value} ({low} to {high})"
+    return f"{_number(one, one.value)} ({_number(one, one.low)} to {_number(one, one.high)})"
+
+
+def _with_bars(one: OverSeeds) -> str:
+    if one.all_low is None or one.all_high is None:
+        return "-"
+    return f"{_number(one, one.all_low)} to {_number(one, one.all_high)}"
+
+
+def _number(one: OverSeeds, number: float) -> str:
+    return f"{number:.2f}" if one.figure == "sharpe" else f"{number:.1%}"

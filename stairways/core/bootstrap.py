@@ -1,4 +1,4 @@
-"""How sure a figure is: the bootstrap over blocks of bars, and over seeds.
+"""How sure a figure is: the bootstrap over blocks of bars, over seeds, and over both.
 
 Chance comes from outside as numbers in [0, 1). Only sums, products and roots occur, in an
 order that does not depend on the processor, so that the same draws give the same bits.
@@ -127,6 +127,19 @@ def interval_over_seeds(values: Sequence[float], uniforms: Float64, confidence: 
     rows = np.asarray(values, np.float64)[picked(uniforms, len(values))]
     resampled = np.array([interquartile_mean(row) for row in rows.tolist()])
     return interval(interquartile_mean(values), resampled, confidence)
+
+
+def interval_over_seeds_and_bars(
+    values: Sequence[float], resampled: Float64, uniforms: Float64, confidence: float
+) -> Interval:
+    """Return the interquartile mean of one value a seed, with bars and seeds left to chance.
+
+    ``resampled`` ``(n, B)`` is the figure of each seed in each resample of the bars, the same
+    resamples for all of them because they saw one market; ``uniforms`` ``(B, n)`` draw seeds.
+    """
+    rows = np.take_along_axis(resampled.T, picked(uniforms, len(values)), axis=1)
+    middles = np.array([interquartile_mean(row) for row in rows.tolist()])
+    return interval(interquartile_mean(values), middles, confidence)
 
 
 def _round_the_end(values: Float64, length: int) -> Float64:

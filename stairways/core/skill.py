@@ -38,6 +38,8 @@ EVIDENCE = "evidence of skill"
 NO_EVIDENCE = "no evidence of skill"
 MOST_RESAMPLES = 100_000
 MOST_POLICIES = 1_000
+LEAST_BLOCKS = 20
+"""Blocks of bars below which the bootstrap knows too little of what might have been."""
 Triple = tuple[float, float, float]
 """Lower bound, figure, upper bound."""
 
@@ -141,9 +143,11 @@ def weigh(
             for name, other in _others(baselines)
         },
     }
-    beaten = beaten_share(passed.equity, baselines)
+    beaten, counted = beaten_share(passed.equity, baselines), len(own) // blocks.length
     deflated = deflated_sharpe(found, tried, spread)
-    found_fault = "; ".join(complaints(figures, beaten, deflated, tried, rules))
+    found_fault = "; ".join(
+        complaints(figures, rules, blocks=counted, beaten=beaten, deflated=deflated, tried=tried)
+    )
     return Skill(
         **figures,
         returns=len(own),
@@ -163,15 +167,24 @@ def weigh(
 
 
 def complaints(
-    figures: Mapping[str, Triple], beaten: float, deflated: float, tried: int, rules: SkillRules
+    figures: Mapping[str, Triple],
+    rules: SkillRules,
+    *,
+    blocks: int,
+    beaten: float,
+    deflated: float,
+    tried: int,
 ) -> Iterator[str]:
     """Yield what speaks against skill, as clauses of one sentence.
 
     A candidate shows skill only if the lower bound of its return above buy-and-hold, above
     always-hold and above the random policies is above 0, if it earned more than the share
     ``confidence`` of the random policies, and if the probability that its Sharpe ratio is above
-    the best of as many tries without skill is at least ``deflated_sharpe``.
+    the best of as many tries without skill is at least ``deflated_sharpe``. Bars that make fewer
+    ``blocks`` than ``LEAST_BLOCKS`` show nothing: resampled, they are always the same few.
     """
+    if blocks < LEAST_BLOCKS:
+        yield f"the bars make {blocks} blocks, and fewer than {LEAST_BLOCKS} show nothing"
     for name, what in _AGAINST.items():
         low, _, high = figures[name]
         if not low > 0:
@@ -269,21 +282,26 @@ def weighed_again(
     spread = trial_spread([trial.sharpe for trial in trials], measured.returns)
     deflated = deflated_sharpe(found, tried, spread)
     figures = {name: getattr(measured, name) for name in _AGAINST}
-    said = "; ".join(complaints(figures, measured.beaten, deflated, tried, rules))
+    counted = measured.returns // measured.block
+    said = "; ".join(
+        complaints(
+            figures, rules, blocks=counted, beaten=measured.beaten, deflated=deflated, tried=tried
+        )
+    )
     return deflated, f"{NO_EVIDENCE}: {said}" if said else _praise(tried, deflated)
 
 
-def pooled(results: Sequence[SkillMeasured], rules: SkillRules) -> str:
+def pooled(results: Sequence[SkillMeasured], tried: int, rules: SkillRules) -> str:
     """Return whether results on windows that do not overlap show skill together.
 
     Figures are means weighted by the number of bars; the half-widths of intervals add like
-    standard deviations of independent figures. Of trials the largest number counts.
+    standard deviations of independent figures. ``tried`` is the largest number of models tried
+    on the bars of one of them up to now.
     """
     if not results:
         return f"{NO_EVIDENCE}: no served model was tested"
     weights = [one.returns for one in results]
     figures = {name: _pooled([getattr(one, name) for one in results], weights) for name in _AGAINST}
-    tried = max(one.trials for one in results)
 
     def mean(name: str) -> float:
         return _mean([getattr(one, name) for one in results], weights)
@@ -291,7 +309,11 @@ def pooled(results: Sequence[SkillMeasured], rules: SkillRules) -> str:
     ratio = _mean([one.sharpe[1] / math.sqrt(one.a_year) for one in results], weights)
     found = Moments(sum(weights), ratio, 1.0, mean("skewness"), mean("kurtosis"))
     deflated = deflated_sharpe(found, tried, trial_spread([], sum(weights)))
-    said = "; ".join(complaints(figures, mean("beaten"), deflated, tried, rules))
+    counted = sum(one.returns // one.block for one in results)
+    beaten = mean("beaten")
+    said = "; ".join(
+        complaints(figures, rules, blocks=counted, beaten=beaten, deflated=deflated, tried=tried)
+    )
     return f"{NO_EVIDENCE}: {said}" if said else _praise(tried, deflated)
 
 

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from click.testing import CliRunner, Result
 from stairways import cli
 from stairways.cli.gate_matrix import matrix
 from stairways.market.canonical import encode_bars
+from stairways.service.skill.passes import passes
 from stairways.service.stairway.run import Job, run_stairway
 from stairways.store.contract import Context
 from stairways.store.opening import open_sql_store
@@ -116,6 +118,31 @@ def test_seeds_are_those_runs_that_differ_in_nothing_else(recorded: Path) -> Non
     assert first["low"] == pytest.approx(min(profits[0][0], profits[1][0]))
     assert by_figure[2, "hold_rate_error"]["runs"] == 2
     assert {row["runs"] for row in rows(audit(recorded, "seeds", "other", "--json"))} == {1}
+
+
+def test_bars_left_to_chance_make_an_interval_over_seeds_wider(recorded: Path) -> None:
+    found = rows(audit(recorded, "seeds", "two", "--json"))
+    for row in found:
+        if row["figure"] in ("profit", "sharpe"):
+            assert row["all_low"] < row["low"] <= row["value"] <= row["high"] < row["all_high"]
+        else:
+            assert (row["all_low"], row["all_high"]) == (None, None)
+    alone = rows(audit(recorded, "seeds", "other", "--json"))
+    assert all(row["low"] == row["value"] == row["high"] for row in alone)
+    assert all(row["all_low"] < row["all_high"] for row in alone if row["figure"] == "sharpe")
+
+
+def test_a_pass_read_from_the_log_is_the_one_that_was_judged(recorded: Path) -> None:
+    with closing(open_sql_store(f"sqlite:///{recorded}")) as store:
+        found = passes(store, "one")
+    judged = [row for row in rows(audit(recorded, "cycles", "one", "--json")) if row["trades"]]
+    assert len(judged) == len(found) == 2
+    for row in judged:
+        one = found[row["cycle"]]
+        excess = one.above_cash
+        ratio = excess.mean() / excess.std(ddof=1) * one.a_year**0.5
+        assert (one.returns + 1).prod() - 1 == pytest.approx(row["profit"])
+        assert ratio == pytest.approx(row["sharpe"])
 
 
 def test_folds_of_a_run_that_is_none_are_refused(recorded: Path) -> None:

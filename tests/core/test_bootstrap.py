@@ -1,5 +1,7 @@
 """Intervals: the sums of resamples, and whether they cover the truth as often as they say."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -15,6 +17,7 @@ from stairways.core.bootstrap import (
     interquartile_mean,
     interval,
     interval_over_seeds,
+    interval_over_seeds_and_bars,
     resampled_products,
     resampled_sharpes,
     resampled_sums,
@@ -53,6 +56,40 @@ def test_a_resample_is_blocks_of_neighbouring_bars_round_the_end(
     assert resampled_sharpes(values, blocks)[varied] == pytest.approx(
         drawn.mean(axis=1)[varied] / deviations[varied], rel=1e-6, abs=1e-9
     )
+
+
+def sharpe(values: Float64) -> float:
+    return float(values.mean() / values.std(ddof=1))
+
+
+def growth(values: Float64) -> float:
+    return float((values + 1).prod() - 1)
+
+
+@pytest.mark.parametrize("length", [1, 9, 40])
+@pytest.mark.parametrize("of", [np.mean, sharpe, growth])
+def test_resamples_and_bounds_are_those_of_arch(
+    of: Callable[[Float64], float], length: int
+) -> None:
+    """arch's circular block bootstrap draws the blocks; ours gets the same ones."""
+    theirs = pytest.importorskip("arch.bootstrap", reason="the extra 'test' is not installed")
+    count, resamples = 731, 999
+    values = np.random.default_rng(2).standard_t(4, count) * 0.01 + 0.001
+    drawing = theirs.CircularBlockBootstrap(length, values, seed=5)
+    drawn = [(drawing.index[::length].copy(), of(x[0])) for x, _ in drawing.bootstrap(resamples)]
+    blocks = Blocks(np.array([starts for starts, _ in drawn]).T, length, count)
+    ours = {
+        np.mean: lambda: resampled_sums(values, blocks) / count,
+        sharpe: lambda: resampled_sharpes(values, blocks),
+        growth: lambda: resampled_products(values + 1, blocks) - 1,
+    }[of]()
+    assert ours == pytest.approx([value for _, value in drawn], rel=1e-9, abs=1e-12)
+
+    fresh = theirs.CircularBlockBootstrap(length, values, seed=5)
+    [[low], [high]] = fresh.conf_int(of, reps=resamples, method="percentile", size=0.95)
+    found = interval(of(values), ours, 0.95)
+    assert (ours < found.low).sum() == (ours > found.high).sum() == 24
+    assert (found.low, found.high) == pytest.approx((low, high), abs=0.05 * (high - low))
 
 
 def test_jumps_drawn_again_and_again_stay_numbers() -> None:
@@ -106,3 +143,23 @@ def test_an_interval_over_seeds_holds_their_middle_and_grows_with_their_spread()
 
 def test_one_seed_has_an_interval_of_no_width() -> None:
     assert interval_over_seeds([0.3], np.zeros((1_000, 1)), 0.95) == (0.3, 0.3, 0.3)
+
+
+def test_seeds_and_bars_together_are_drawn_as_spelled_out() -> None:
+    """Of each resample the seeds are drawn anew, and all of them see the same bars."""
+    generator = np.random.default_rng(3)
+    values, resampled = [0.1, 0.2, 0.4], generator.normal(0.2, 0.1, (3, 500))
+    draws = generator.random((500, 3))
+    middles = [interquartile_mean([resampled[int(u * 3), b] for u in draws[b]]) for b in range(500)]
+    found = interval_over_seeds_and_bars(values, resampled, draws, 0.95)
+    assert found == interval(interquartile_mean(values), np.array(middles), 0.95)
+
+
+def test_seeds_that_agree_are_still_as_unsure_as_the_bars_they_share() -> None:
+    values, blocks = made(4, 400, 7, 1_000)
+    of_bars = resampled_sums(values, blocks)
+    total, draws = float(values.sum()), np.random.default_rng(5).random((1_000, 5))
+    alone = interval_over_seeds([total] * 5, draws, 0.95)
+    both = interval_over_seeds_and_bars([total] * 5, np.tile(of_bars, (5, 1)), draws, 0.95)
+    assert alone.high == pytest.approx(alone.low)
+    assert both == pytest.approx(interval(total, of_bars, 0.95))

@@ -1,23 +1,25 @@
 """The rule for skill: foresight is found, chance is not taken for skill, tries count."""
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
 
 from stairways.core.baselines import Baselines, Float64, Int64
 from stairways.core.bootstrap import blocks_needed, blocks_of
+from stairways.core.events import SkillMeasured
 from stairways.core.skill import (
     Passed,
     Skill,
     SkillRules,
     Trial,
     beaten_share,
+    pooled,
     returns_of,
     trials_among,
     weigh,
 )
-from stairways.core.values import Position
+from stairways.core.values import Digest, Position
 
 RULES = SkillRules(resamples=400)
 CAPITAL = 10**11
@@ -115,6 +117,72 @@ def test_trials_are_those_before_that_saw_some_of_the_bars() -> None:
     assert [t.position for t in trials_among(known, (25, 40), Position(9))] == [2, 3, 4]
     assert [t.position for t in trials_among(known, (25, 40), Position(3))] == [2]
     assert [t.position for t in trials_among(known, (25, 40), None)] == [2, 3, 4]
+
+
+def measured(skill: Skill, first: int) -> SkillMeasured:
+    """Return a result as the log has it, on bars from ``first`` on."""
+    return SkillMeasured(
+        cycle=1,
+        attempt=0,
+        window="test",
+        data=Digest("d"),
+        first_bar=first,
+        last_bar=first + BARS,
+        evidence=(),
+        **asdict(skill),
+    )
+
+
+def test_windows_together_are_surer_than_each_and_still_pay_for_many_tries() -> None:
+    found = [weighed(seed, edge=0.0007) for seed in range(11, 15)]
+    apart = [measured(one, 1_000 * place) for place, one in enumerate(found)]
+    assert not all(one.skill for one in found)
+    assert pooled(apart, 1, RULES).startswith("evidence of skill")
+    assert "10000 models tried" in pooled(apart, 10_000, RULES)
+    assert pooled(apart, 10_000, RULES).startswith("no evidence of skill")
+
+
+def test_windows_without_skill_show_none_together() -> None:
+    for seed in range(20):
+        found = [weighed(100 + 4 * seed + place, edge=0.0) for place in range(4)]
+        apart = [measured(one, 1_000 * place) for place, one in enumerate(found)]
+        assert pooled(apart, 1, RULES).startswith("no evidence of skill")
+    assert pooled([], 0, RULES) == "no evidence of skill: no served model was tested"
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_a_handful_of_bars_shows_no_skill_and_has_plain_figures(count: int) -> None:
+    equity = np.tile(CAPITAL + np.arange(count + 1)[:, None] * 10**8, 2 + RULES.random_policies)
+    blocks = blocks_of(np.full((count, RULES.resamples), 0.5), count, 1)
+    passed = Passed(equity=equity[:, 0] + np.arange(count + 1), rates=np.zeros(count), a_year=252.0)
+    found = weigh(passed, Baselines(equity), [], blocks, RULES)
+    assert all(np.isfinite(getattr(found, name)).all() for name in ("sharpe", "profit", "kurtosis"))
+    assert not found.skill
+
+
+def test_one_block_as_long_as_the_window_shows_nothing() -> None:
+    """Turned round it is always the same bars, so that its interval has no width."""
+    rules = replace(RULES, block=BARS)
+    assert weighed(1, edge=0.002).skill
+    found = weighed(1, edge=0.002, rules=rules)
+    low, value, high = found.over_buy_and_hold
+    assert high - low == pytest.approx(0.0, abs=1e-9)
+    assert low == pytest.approx(value)
+    assert found.reason.startswith("no evidence of skill: the bars make 1 blocks")
+
+
+def test_returns_that_never_vary_have_no_ratio_and_show_no_skill() -> None:
+    """Neither a division by nothing nor an endless ratio where an account sits in cash."""
+    growth = np.cumprod(np.full(BARS, 1.0001))[:, None]
+    equity = np.rint(CAPITAL * np.vstack([[1.0], growth])).astype(np.int64)
+    equity = np.tile(equity, 2 + RULES.random_policies)
+    blocks = blocks_of(np.full((BARS, RULES.resamples), 0.3), BARS, 1)
+    passed = Passed(equity=equity[:, 0], rates=np.full(BARS, RATE), a_year=252.0)
+    found = weigh(passed, Baselines(equity), [], blocks, RULES)
+    assert found.sharpe == (0.0, 0.0, 0.0)
+    assert (found.probabilistic_sharpe, found.deflated_sharpe, found.beaten) == (0.0, 0.0, 0.0)
+    assert found.over_random == pytest.approx((0.0, 0.0, 0.0), abs=1e-6)
+    assert not found.skill
 
 
 @pytest.mark.parametrize(

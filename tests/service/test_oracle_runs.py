@@ -1,12 +1,14 @@
 """Whole runs, read from the log, against ledgers that nobody here wrote.
 
 Every episode of every attempt and every evaluation is an account of its own. A small run is
-compared with every test; ``make soak`` trains the demo's whole stairway on real bars.
+compared with every test; ``make soak`` trains whole stairways on real bars.
 """
 
 import dataclasses
+import os
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from types import ModuleType
 
 import numpy as np
@@ -30,6 +32,7 @@ from tests.trained import context, new_store, train
 
 CLOSE_ENOUGH = 1e-9
 SPARE = 50_000.0  # dollars, where ours has earned interest
+SHARED = Path(os.environ.get("STAIRWAYS_SHARED", Path(__file__).parents[2] / "../shared"))
 Step = e.StepTaken | e.EvaluationStepTaken
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # theirs, about each other
@@ -98,13 +101,29 @@ def test_vectorbt_keeps_the_same_books_of_a_whole_run(vectorbt: ModuleType) -> N
     assert largest < CLOSE_ENOUGH * rules.starting_capital / DOLLAR
 
 
-@pytest.mark.soak
-def test_both_ledgers_keep_the_same_books_of_the_whole_demo(vectorbt: ModuleType) -> None:
-    """The full stairway on AAPL and MSFT: vectorbt on every episode, bt on every evaluation."""
-    bt = pytest.importorskip("bt", reason="pip install '.[oracle]'")
+def demo_bars() -> Bars:
+    """Return the bars of the demo, AAPL and MSFT from 2000 to 2013."""
     demo = pytest.importorskip("stairways.cli.demo")
-    bars = load_bars([demo.bars_file()], symbols=demo.SYMBOLS, adjustment="splits+dividends").bars
-    store = new_store()
+    return load_bars([demo.bars_file()], symbols=demo.SYMBOLS, adjustment="splits+dividends").bars
+
+
+def long_bars() -> Bars:
+    """Return all daily bars of NVDA and MSFT there are, 1999 to 2026, or skip."""
+    sources = ("gcfc__money-tree/{}_1d.csv.gz", "jinit2000__stock-analyzer-ml-v2/{}.parquet")
+    paths = [SHARED / "market" / one.format(name) for name in ("NVDA", "MSFT") for one in sources]
+    if not all(path.exists() for path in paths):
+        pytest.skip(f"no real bars in {SHARED}; set STAIRWAYS_SHARED")
+    return load_bars(paths, adjustment="splits").bars
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("read", [demo_bars, long_bars])
+def test_both_ledgers_keep_the_same_books_of_whole_real_runs(
+    vectorbt: ModuleType, read: Callable[[], Bars]
+) -> None:
+    """The full stairway on real bars: vectorbt on every episode, bt on every evaluation."""
+    bt = pytest.importorskip("bt", reason="pip install '.[oracle]'")
+    bars, store = read(), new_store()
     store.put_blob(encode_bars(bars))
     plan = App(Flags(), {}).plan()
     run_stairway(Job(run="r1", plan=plan, bars=bars, store=store, context=context, watcher=Quiet()))
@@ -116,12 +135,13 @@ def test_both_ledgers_keep_the_same_books_of_the_whole_demo(vectorbt: ModuleType
         if isinstance(steps[0], e.EvaluationStepTaken):
             by_name["bt"].append(apart(steps, by_bt(bt, orders, rules)))
     orders_filled = sum(sum(s != 0 for s in step.shares) for steps in accounts for step in steps)
+    most = max(step.equity for steps in accounts for step in steps) / DOLLAR
     for name, found in by_name.items():
         print(  # noqa: T201 - the figure is the result
-            f"{name}: {len(found)} accounts of a whole run of {orders_filled} orders, "
-            f"largest difference {max(found):.2e} dollars of {rules.starting_capital / DOLLAR:,.0f}"
+            f"{name}, {'+'.join(bars.symbols)}: {len(found)} accounts of a whole run of "
+            f"{orders_filled} orders, largest difference {max(found):.2e} dollars of {most:,.0f}"
         )
-        assert max(found) < CLOSE_ENOUGH * rules.starting_capital / DOLLAR
+        assert max(found) < CLOSE_ENOUGH * most
 
 
 def test_a_book_that_lost_a_cost_would_be_seen(vectorbt: ModuleType) -> None:

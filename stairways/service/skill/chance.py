@@ -29,9 +29,17 @@ def of_policies(seed: int, cycle: int, count: int, rules: SkillRules) -> Float64
 
 def of_blocks(seed: int, cycle: int, count: int, rules: SkillRules) -> Blocks:
     """Return the resamples of ``count`` bars."""
+    return _blocks(generator_of(seed, "bootstrap", cycle), count, rules)
+
+
+def of_shared_blocks(count: int, rules: SkillRules) -> Blocks:
+    """Return the resamples of ``count`` bars that several runs saw; they belong to no run."""
+    return _blocks(generator_of(0, "seeds", 1), count, rules)
+
+
+def _blocks(generator: np.random.Generator, count: int, rules: SkillRules) -> Blocks:
     length = rules.block_of(count)
-    rows = blocks_needed(count, length)
-    draws = uniforms(generator_of(seed, "bootstrap", cycle), rows, rules.resamples)
+    draws = uniforms(generator, blocks_needed(count, length), rules.resamples)
     return blocks_of(draws, count, length)
 
 

@@ -1,15 +1,23 @@
 """One figure over several runs that differ in nothing but their seed."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from stairways.core.bootstrap import Interval, interval_over_seeds
+import numpy as np
+
+from stairways.core.bootstrap import (
+    Float64,
+    Interval,
+    interval_over_seeds,
+    interval_over_seeds_and_bars,
+)
 from stairways.core.projections import CycleSummary
 from stairways.core.skill import SkillRules
 from stairways.core.values import Digest
 from stairways.service.replay.setup import statistics_from
 from stairways.service.runs import run_names
 from stairways.service.skill import chance
+from stairways.service.skill.passes import Pass, passes
 from stairways.service.stairway.unfinished import start_of, summary_of
 from stairways.store.contract import EventStore
 
@@ -30,9 +38,17 @@ FIGURES: Mapping[str, Callable[[CycleSummary], float | None]] = {
 """What is told of each cycle, from the validation of its last attempt."""
 
 
+OF_BARS = ("profit", "sharpe")
+"""Figures that other bars of the same kind would have changed as well."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OverSeeds:
-    """The interquartile mean of one figure of one cycle over runs, and its interval."""
+    """The interquartile mean of one figure of one cycle over runs, and its interval.
+
+    ``all_low`` and ``all_high`` are the bounds where the bars are left to chance too, which all
+    runs share; None for a figure that is not measured in returns.
+    """
 
     cycle: int
     figure: str
@@ -40,6 +56,8 @@ class OverSeeds:
     low: float
     value: float
     high: float
+    all_low: float | None = None
+    all_high: float | None = None
 
 
 def like_runs(store: EventStore, run: str) -> list[str]:
@@ -52,30 +70,52 @@ def like_runs(store: EventStore, run: str) -> list[str]:
 def over_seeds(store: EventStore, run: str) -> list[OverSeeds]:
     """Return what every cycle came to over all runs like ``run``, a seed at a time."""
     rules = statistics_from(start_of(store, run).settings) or SkillRules()
-    judged = [_judged(store, name) for name in like_runs(store, run)]
-    cycles = sorted({cycle for one in judged for cycle in one})
+    runs = like_runs(store, run)
+    judged = [(_judged(store, name), passes(store, name)) for name in runs]
+    cycles = sorted({cycle for attempts, _ in judged for cycle in attempts})
     found = []
     for cycle in cycles:
-        attempts = [one[cycle] for one in judged if cycle in one]
-        for figure, of in FIGURES.items():
-            values = [value for value in map(of, attempts) if value is not None]
-            if values:
-                low, value, high = _interval(values, rules)
-                found.append(
-                    OverSeeds(
-                        cycle=cycle,
-                        figure=figure,
-                        runs=len(values),
-                        low=low,
-                        value=value,
-                        high=high,
-                    )
-                )
-    return found
+        own = [(attempts[cycle], seen.get(cycle)) for attempts, seen in judged if cycle in attempts]
+        found += [_over(figure, own, rules) for figure in FIGURES]
+    return [one for one in found if one is not None]
 
 
-def _interval(values: list[float], rules: SkillRules) -> Interval:
-    return interval_over_seeds(values, chance.of_seeds(len(values), rules), rules.confidence)
+def _over(
+    figure: str, own: Sequence[tuple[CycleSummary, Pass | None]], rules: SkillRules
+) -> OverSeeds | None:
+    """Return one figure of one cycle over the runs that have it; None if no run has."""
+    known = [(attempt, seen) for attempt, seen in own if FIGURES[figure](attempt) is not None]
+    values = [value for value in (FIGURES[figure](one) for one, _ in known) if value is not None]
+    if not values:
+        return None
+    draws = chance.of_seeds(len(values), rules)
+    low, value, high = interval_over_seeds(values, draws, rules.confidence)
+    seen = [one for _, one in known if one is not None]
+    both = None
+    if figure in OF_BARS and len(seen) == len(values):
+        both = _with_bars(figure, values, seen, draws, rules)
+    return OverSeeds(
+        cycle=known[0][0].cycle,
+        figure=figure,
+        runs=len(values),
+        low=low,
+        value=value,
+        high=high,
+        all_low=both.low if both else None,
+        all_high=both.high if both else None,
+    )
+
+
+def _with_bars(
+    figure: str, values: Sequence[float], seen: Sequence[Pass], draws: Float64, rules: SkillRules
+) -> Interval | None:
+    """Return the interval over runs and blocks of the bars they share; None if they share none."""
+    count = len(seen[0].returns)
+    if any(len(one.returns) != count for one in seen):
+        return None
+    blocks = chance.of_shared_blocks(count, rules)
+    resampled = np.stack([one.resampled(figure, blocks) for one in seen])
+    return interval_over_seeds_and_bars(values, resampled, draws, rules.confidence)
 
 
 def _experiment(store: EventStore, run: str) -> tuple[Digest, dict[str, str]]:

@@ -115,7 +115,9 @@ def walk_of(store: EventStore, run: str) -> Walk:
     tested = {name: _tested(store, name) for name in runs}
     folds = [_fold(store, name, tested[name]) for name in runs]
     rules = statistics_from(start_of(store, run).settings) or SkillRules()
-    said = pooled([one.measured for one in tested.values() if one is not None], rules)
+    known = [one for one in tested.values() if one is not None]
+    tried = max((one.trials_now for one in known), default=0)
+    said = pooled([one.measured for one in known], tried, rules)
     return Walk(
         walk=place.walk,
         folds=folds,

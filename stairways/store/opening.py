@@ -178,9 +178,11 @@ def _check_origin(driver: Driver, revision: str | None) -> None:
     if revision is None:
         _refuse_foreign(driver)
     elif revision not in _known_revisions():
+        newer = revision > newest_revision()
+        use = "a newer Stairways" if newer else "the trial version of Stairways that made it"
         raise SchemaMismatchError(
-            f"The log {_name(driver)} has schema {revision}; this program knows schemas up to "
-            f"{newest_revision()}. Use a newer Stairways."
+            f"The log {_name(driver)} has schema {revision}; this program knows schemas from "
+            f"{min(_known_revisions())} to {newest_revision()}. Use {use}."
         )
 
 

@@ -117,6 +117,13 @@ def test_a_log_of_a_newer_schema_is_refused_with_both_versions_named(database_ur
             use(database_url)
 
 
+def test_a_log_of_a_trial_version_is_refused_and_not_called_newer(database_url: str) -> None:
+    run_sql(database_url, "UPDATE alembic_version SET version_num = '0003'")
+    for use in (open_store, upgrade):
+        with pytest.raises(SchemaMismatchError, match=r"schema 0003;.*the trial version"):
+            use(database_url)
+
+
 def test_a_file_that_is_refused_keeps_every_byte(
     tmp_path: Path, new_log: Callable[[str], str]
 ) -> None:

@@ -1,4 +1,4 @@
-"""Subscriptions, and read models that are rebuilt beside the ones that are served."""
+"""Subscriptions, and the read models: tables filled from the log, with views of what is served."""
 
 from typing import Any
 
@@ -12,12 +12,11 @@ depends_on = None
 
 WHOLE = sa.BigInteger().with_variant(sa.Integer, "sqlite")
 REAL = sa.Float(53)
-OLD = ("position", "run", "cycle", "gate", "pnl", "controller", "model", "data")
 LIVE = "SELECT generation FROM subscriptions WHERE name = 'readmodels' AND live = 1"
 
 
 def upgrade() -> None:
-    """Make the table of subscriptions, and the read models anew, empty, with their views."""
+    """Make the table of subscriptions and the read models, empty, with their views."""
     op.create_table(
         "subscriptions",
         sa.Column("name", sa.Text, primary_key=True),
@@ -34,8 +33,6 @@ def upgrade() -> None:
         sqlite_where=sa.text("live = 1"),
         postgresql_where=sa.text("live = 1"),
     )
-    for name in OLD:
-        op.drop_table(f"rm_{name}")
     _make_runs()
     _make_curves()
     _make_models()

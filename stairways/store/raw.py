@@ -24,11 +24,6 @@ from stairways.store.tables import APPEND_ONLY, NOT_BULK
 
 _PAGE = 4096
 _PAYLOAD = itemgetter(3)
-_LANDMARKS = f"""
-    SELECT position, type, payload FROM events
-    WHERE position > ? AND position <= ? AND {NOT_BULK} ORDER BY position LIMIT ?"""  # noqa: S608
-
-
 _OF_TYPE = f"""
     SELECT position, payload FROM events
     WHERE type = ? AND {NOT_BULK} ORDER BY position"""  # noqa: S608
@@ -150,16 +145,6 @@ class RawLog:
             (first, last),
         )
         return self._archive.filled(rows) if None in map(_PAYLOAD, rows) else rows
-
-    def landmarks(self, last: int) -> Iterator[Row]:
-        """Yield position, type and payload of all events but the most frequent types."""
-        seen: object = 0
-        while True:
-            rows = self.rows(_LANDMARKS, (seen, last, _PAGE))
-            yield from rows
-            if len(rows) < _PAGE:
-                return
-            seen = rows[-1][0]
 
     def checkpoints(self) -> list[Row]:
         """Return id and note of every signed checkpoint."""

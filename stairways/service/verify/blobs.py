@@ -1,12 +1,16 @@
 """Check blobs: each is what its name says, and each that an event names is there."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
+from operator import itemgetter
+from typing import NamedTuple
 
 import orjson
 
 from stairways.core.values import digest_of
 from stairways.service.verify.findings import Finding, Findings, shown
 from stairways.store.blobs import content_of
+from stairways.store.driver import Row
 from stairways.store.raw import RawLog, UnreadableRowsError
 
 NAMING_FIELDS = {
@@ -19,8 +23,19 @@ NAMING_FIELDS = {
     "ModelRolledBack": ("state",),
     "ModelPromoted": ("state",),
     "SegmentSealed": ("segment",),
+    "SkillMeasured": ("data",),
 }
 """The fields that name a blob of the log, by type of event."""
+
+_TYPE = itemgetter(1)
+
+
+class Named(NamedTuple):
+    """A blob that the field of an event names."""
+
+    position: int
+    field: str
+    digest: str
 
 
 def check_blobs(log: RawLog, findings: Findings) -> int:
@@ -38,17 +53,23 @@ def check_blobs(log: RawLog, findings: Findings) -> int:
     return count
 
 
-def check_named_blobs(log: RawLog, size: int) -> Iterator[Finding]:
+def named_in(rows: Sequence[Row]) -> list[Named]:
+    """Return the blobs that rows of ``events`` name."""
+    if NAMING_FIELDS.keys().isdisjoint(map(_TYPE, rows)):
+        return []  # most ranges hold nothing but steps
+    found = (
+        (position, field, _named(payload, field))
+        for position, type_, _, payload, _ in rows
+        for field in NAMING_FIELDS.get(type_, ())
+    )
+    return [Named(position, field, digest) for position, field, digest in found if digest]
+
+
+def missing_blobs(named: Iterable[Named], present: AbstractSet[object]) -> Iterator[Finding]:
     """Yield a finding for every event that names a blob which is not there."""
-    present = log.blob_names()
-    try:
-        for position, type_, payload in log.landmarks(size):
-            for field in NAMING_FIELDS.get(type_, ()):
-                digest = _named(payload, field)
-                if digest is not None and digest not in present:
-                    yield Finding(position, f"blob of {field}", digest, "missing")
-    except UnreadableRowsError as error:
-        yield Finding(None, "events", "readable rows", str(error))
+    for position, field, digest in named:
+        if digest not in present:
+            yield Finding(position, f"blob of {field}", digest, "missing")
 
 
 def _named(payload: object, field: str) -> str | None:

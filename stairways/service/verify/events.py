@@ -1,11 +1,11 @@
 """Rehash a range of events and compare each record's leaf with the stored one."""
 
 from collections.abc import Iterable, Sequence
-from operator import itemgetter
 from typing import NamedTuple
 
 from stairways.core.merkle import HASH_SIZE, Edge
 from stairways.service.verify.appends import Claim
+from stairways.service.verify.blobs import Named, named_in
 from stairways.service.verify.findings import KEPT, Finding, shown
 from stairways.store.driver import Row
 from stairways.store.raw import RawLog, UnreadableRowsError
@@ -16,15 +16,14 @@ RANGE = 4096
 
 NO_LEAF = bytes(HASH_SIZE)
 
-_POSITION, _TYPE, _SCHEMA, _PAYLOAD, _LEAF = map(itemgetter, range(5))
-
 
 class Rehashed(NamedTuple):
     """What rehashing the positions of a range gave.
 
     ``edges`` are the right edges of the range's own tree at the wanted sizes and at its end.
     Where a leaf disagrees they stay empty, and ``computed`` and ``stored`` hold the leaves;
-    a computed one is None where the rows do not make a record.
+    a computed one is None where the rows do not make a record. ``named`` are the blobs that the
+    events name.
     """
 
     first: int
@@ -33,6 +32,7 @@ class Rehashed(NamedTuple):
     computed: Sequence[bytes | None]
     stored: Sequence[bytes]
     findings: Sequence[Finding]
+    named: Sequence[Named]
 
 
 def rehash(log: RawLog, claims: Sequence[Claim], ends: Sequence[int]) -> Rehashed:
@@ -42,20 +42,22 @@ def rehash(log: RawLog, claims: Sequence[Claim], ends: Sequence[int]) -> Rehashe
         rows = log.events(first, last)
     except UnreadableRowsError:
         rows = list(_readable_rows(log, first, last))
-    stored = list(map(_LEAF, rows))
-    if list(map(_POSITION, rows)) == list(range(first, last + 1)):
-        try:
-            computed = _leaves(claims, rows)
-        except (TypeError, AttributeError, ValueError):
-            computed = []
-        if computed == stored:
-            return Rehashed(first, last, _edges(stored, [*ends, last], first), (), (), ())
-    return _compare(claims, rows)
+    named = named_in(rows)
+    try:
+        leaves = _sound_leaves(claims, rows)
+    except (TypeError, AttributeError, ValueError):
+        return _compare(claims, rows, named)
+    return Rehashed(first, last, _edges(leaves, [*ends, last], first), (), (), (), named)
 
 
-def _leaves(claims: Iterable[Claim], rows: Sequence[Row]) -> list[bytes]:
-    """Return the leaf of every record; raises what Python does where a row is no record."""
-    types, schemas, payloads = (list(map(column, rows)) for column in (_TYPE, _SCHEMA, _PAYLOAD))
+def _sound_leaves(claims: Sequence[Claim], rows: Sequence[Row]) -> list[bytes]:
+    """Return the leaves of a range whose rows are all there and give the leaves stored with them.
+
+    Raises ``ValueError``, or what Python does where a row is no record, if they are not.
+    """
+    positions, types, schemas, payloads, stored = zip(*rows, strict=True)
+    if positions != tuple(range(claims[0].first, claims[-1].last + 1)):
+        raise ValueError("a row is missing")
     leaves, start = list[bytes](), 0
     for claim in claims:
         if claim.append is None:
@@ -64,6 +66,8 @@ def _leaves(claims: Iterable[Claim], rows: Sequence[Row]) -> list[bytes]:
         here = types[start:end], schemas[start:end], payloads[start:end]
         leaves += hash_records(claim.append, claim.first, *here)
         start = end
+    if leaves != list(stored):
+        raise ValueError("a leaf differs")
     return leaves
 
 
@@ -75,7 +79,7 @@ def _edges(leaves: Sequence[bytes], ends: Sequence[int], first: int) -> list[Edg
     return edges
 
 
-def _compare(claims: Sequence[Claim], rows: Sequence[Row]) -> Rehashed:
+def _compare(claims: Sequence[Claim], rows: Sequence[Row], named: Sequence[Named]) -> Rehashed:
     """Go row by row: which is missing, which is no record, which has another leaf."""
     by_position = {row[0]: row for row in rows}
     computed, stored, findings = list[bytes | None](), list[bytes](), list[Finding]()
@@ -88,7 +92,7 @@ def _compare(claims: Sequence[Claim], rows: Sequence[Row]) -> Rehashed:
             computed.append(wanted)
             if found is not None and len(findings) < KEPT:
                 findings.append(found)
-    return Rehashed(claims[0].first, claims[-1].last, (), computed, stored, findings)
+    return Rehashed(claims[0].first, claims[-1].last, (), computed, stored, findings, named)
 
 
 def _judge(claim: Claim, position: int, row: Row | None) -> tuple[bytes | None, Finding | None]:

@@ -10,6 +10,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack
 from dataclasses import dataclass
 from multiprocessing import get_context
@@ -19,8 +20,9 @@ from stairways import codec
 from stairways.core.events import LogVerified
 from stairways.core.merkle import EMPTY_ROOT
 from stairways.core.values import Digest, Position, StreamName
+from stairways.errors import LogUnavailableError
 from stairways.service.verify.appends import AppendWalk, Claim
-from stairways.service.verify.blobs import check_blobs, check_named_blobs
+from stairways.service.verify.blobs import check_blobs, missing_blobs
 from stairways.service.verify.checkpoints import (
     Sealed,
     check_sealed,
@@ -40,6 +42,12 @@ from stairways.store.seal import Checkpoint, PublicKey
 
 PROCESSES_FROM = 500_000
 """Events from which on further processes are worth their start."""
+
+_AHEAD = 4
+"""Ranges that wait for each further process, so that it never waits for this one."""
+
+_WAITING = 128
+"""Ranges that may be ready before an earlier one is; where all are damaged, 35 MB."""
 
 MISSING_TAIL = 2**16
 """How many missing positions behind the last event are looked at one by one."""
@@ -116,8 +124,10 @@ def verify_log(
         streams: dict[object, object] = dict(log.streams())
         walk = AppendWalk(streams, size)
         parts = _parts(walk.claims(log.appends(size)), sorted(wanted))
+        present = log.blob_names()
         for part, rehashed in _rehash_all(log, parts, size, processes):
             fold.take(rehashed, part.checks, part.wanted)
+            findings.extend(missing_blobs(rehashed.named, present))
             findings.extend(walk.findings)
             walk.findings.clear()
             if progress is not None:
@@ -126,7 +136,6 @@ def verify_log(
         findings.extend(_unused_streams(streams, walk))
         _check_head(fold, bounds)
         findings.extend(check_sealed(sealed, fold.roots, size))
-        findings.extend(check_named_blobs(log, size))
         findings.extend(check_segments(log, size, streams))
         findings.extend(check_signed(log, size))
         blobs = check_blobs(log, findings)
@@ -205,24 +214,38 @@ def _pieces(claim: Claim) -> Iterator[Claim]:
 def _rehash_all(
     log: RawLog, parts: Iterator[Part], size: int, processes: int | None
 ) -> Iterator[tuple[Part, Rehashed]]:
-    """Yield each part with its rehashed range, in order; a few are under way ahead."""
-    count = processes or len(os.sched_getaffinity(0))
-    if size < PROCESSES_FROM or count == 1:
+    """Yield each part with its rehashed range, in order; some are under way ahead.
+
+    This process rehashes as well, from the first moment on: the others need half a second to start.
+    """
+    others = (processes or len(os.sched_getaffinity(0))) - 1
+    if size < PROCESSES_FROM or not others:
         yield from ((part, rehash(log, part.claims, part.ends)) for part in parts)
         return
     spawn, given = get_context("spawn"), (log.url,)
-    with ProcessPoolExecutor(count, spawn, _open_in_process, given) as pool:
-        yield from _share_out(parts, pool, 4 * count)
+    try:
+        with ProcessPoolExecutor(others, spawn, _open_in_process, given) as pool:
+            yield from _share_out(log, parts, pool, _AHEAD * others)
+    except BrokenProcessPool as error:
+        raise LogUnavailableError(
+            "A process that rehashed the log ended before its work was done: it was killed, or "
+            "memory ran out. Verify again, with --processes 1 if need be."
+        ) from error
 
 
 def _share_out(
-    parts: Iterable[Part], pool: Executor, ahead: int
+    log: RawLog, parts: Iterable[Part], pool: Executor, ahead: int
 ) -> Iterator[tuple[Part, Rehashed]]:
-    """Yield each part as it was given to the pool, which has up to ``ahead`` under way."""
+    """Yield each part, in order; while the pool has up to ``ahead`` to do, do one here."""
     under_way = deque[tuple[Part, Future[Rehashed]]]()
     for part in parts:
-        under_way.append((part, pool.submit(_rehash_in_process, part.claims, part.ends)))
-        if len(under_way) > ahead:
+        if sum(not future.done() for _, future in under_way) < ahead:
+            future = pool.submit(_rehash_in_process, part.claims, part.ends)
+        else:
+            future = Future()
+            future.set_result(rehash(log, part.claims, part.ends))
+        under_way.append((part, future))
+        while under_way and (under_way[0][1].done() or len(under_way) > _WAITING):
             done, first = under_way.popleft()
             yield done, first.result()
     for done, rest in under_way:

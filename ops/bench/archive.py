@@ -2,8 +2,9 @@
 
     python ops/bench/archive.py [LOG]     (a SQLite log; without one the demo run is trained)
 
-Bytes are those of the sealed segments. Times are processor seconds of this process: of reading
-every record before and after, and of archiving itself.
+Bytes are those of the sealed segments. Exits with 1 where an environment step, its StepTaken and
+its ControllerUpdated together, takes more than 65 of them. Times are processor seconds of this
+process: of reading every record before and after, and of archiving itself.
 """
 
 import shutil
@@ -29,6 +30,9 @@ from stairways.store.sql import SqlStore
 KINDS = """
     SELECT g.type, sum(g.events), sum(b.size) FROM segments g JOIN blobs b ON b.digest = g.digest
     GROUP BY g.type ORDER BY g.type"""
+LIMIT = 65
+"""Bytes of an environment step."""
+
 PAYLOADS = "SELECT sum(length(payload)) FROM events WHERE type = ?"
 
 
@@ -65,7 +69,7 @@ def archive_all(store: SqlStore) -> None:
     archiving.reclaim(store)
 
 
-def main() -> None:
+def main() -> int:
     """Archive a copy of a log and say what came of it."""
     with tempfile.TemporaryDirectory() as name:
         log = Path(sys.argv[1]) if len(sys.argv) > 1 else demo(Path(name) / "demo")
@@ -84,14 +88,16 @@ def main() -> None:
             print(f"{kind:20} {events:9,} events {before[kind] / events:7.1f} bytes each as JSON,"
                   f" {each[kind]:5.1f} archived")  # fmt: skip
         pair = each["StepTaken"] + each["ControllerUpdated"]
-        print(f"an environment step, StepTaken and ControllerUpdated together: {pair:.1f} bytes")
+        print(f"an environment step, StepTaken and ControllerUpdated together: {pair:.1f} bytes"
+              f" (wanted: {LIMIT})")  # fmt: skip
         print(f"log {size:,} bytes, then {archiving.size_on_disk(store):,}")
         print(f"archiving {taken:.1f} s; reading all {reading:.1f} s before, "
               f"{seconds(lambda: read_all(store)):.1f} s after")  # fmt: skip
         store.close()
         report = verify_log(url)
         print(f"verify: {report.found} findings in {report.size:,} events")
+    return 0 if pair <= LIMIT and report.clean else 1
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

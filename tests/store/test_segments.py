@@ -3,6 +3,7 @@
 import io
 from typing import Any
 
+import numpy as np
 import orjson
 import polars as pl
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from stairways import codec
 from stairways.errors import BlobMissingError
+from stairways.store import segments
 from stairways.store.segments import Archive, pack_segment, unpack_segment
 
 reals = st.floats(allow_nan=False, allow_infinity=False).map(codec.real_text)
@@ -67,6 +69,57 @@ def test_any_payloads_come_back_bit_for_bit(rows: list[dict[str, object]]) -> No
 def test_payloads_that_are_not_canonical_are_kept_as_they_are(odd: bytes) -> None:
     given_ = {1: odd, 5: b'{"a":1}'}
     assert unpack_segment(pack_segment(given_)) == given_
+
+
+def made_of(name: str, bits: int, count: int = 50) -> list[dict[str, object]]:
+    """Return objects whose ``name`` follows from others, but for ``bits`` in one of them."""
+    inputs, rule = segments.DERIVED[name]
+    chance = np.random.default_rng(5)
+    columns = {one: chance.normal(size=count) for one in inputs}
+    columns[name] = rule(*columns.values())
+    columns[name].view(np.int64)[7] ^= bits
+    texts = {one: map(codec.real_text, reals.tolist()) for one, reals in columns.items()}
+    return [dict(zip(texts, row, strict=True)) for row in zip(*texts.values(), strict=True)]
+
+
+@pytest.mark.parametrize("name", segments.DERIVED)
+def test_what_follows_from_other_columns_takes_no_room(name: str) -> None:
+    rows = made_of(name, 0)
+    table = pl.read_parquet(io.BytesIO(pack_segment(payloads(rows))))
+    assert table[name].null_count() == len(rows)
+    assert table.null_count().sum_horizontal()[0] == len(rows)
+    assert unpack_segment(pack_segment(payloads(rows))) == payloads(rows)
+
+
+@pytest.mark.parametrize("name", segments.DERIVED)
+def test_one_bit_beside_what_follows_is_kept(name: str) -> None:
+    rows = made_of(name, 1)
+    table = pl.read_parquet(io.BytesIO(pack_segment(payloads(rows))))
+    assert table[name].null_count() == 0
+    assert unpack_segment(pack_segment(payloads(rows))) == payloads(rows)
+
+
+def test_a_segment_of_before_with_every_column_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = made_of("reward", 0)
+    with monkeypatch.context() as before:
+        before.setattr(segments, "DERIVED", {})
+        old = pack_segment(payloads(rows))
+    assert pl.read_parquet(io.BytesIO(old))["reward"].null_count() == 0
+    assert unpack_segment(old) == payloads(rows)
+
+
+@pytest.mark.parametrize("kind", [pl.String, pl.Int64, pl.Boolean])
+def test_an_empty_column_that_nothing_adds_up_to_is_a_damage(kind: type[pl.DataType]) -> None:
+    inputs, _ = segments.DERIVED["bonus"]
+    forged = pl.DataFrame({"position": [1], **{one: [0.5] for one in inputs}})
+    forged = forged.with_columns(
+        pl.lit(1).cast(pl.Int64).cast(kind).alias(inputs[0]),
+        pl.lit(None, dtype=pl.Float64).alias("bonus"),
+    )
+    file = io.BytesIO()
+    forged.write_parquet(file)
+    with pytest.raises(BlobMissingError, match="not what Stairways writes"):
+        unpack_segment(file.getvalue())
 
 
 def test_steps_become_columns_that_any_reader_of_parquet_knows() -> None:

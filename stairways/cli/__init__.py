@@ -38,7 +38,6 @@ COMMANDS = {
     "verify": "Rehash the log and check it against its signed checkpoints.",
     "seal": "Sign the log as it stands: a checkpoint to keep elsewhere.",
     "keys": "Make, show and change the keys that sign checkpoints.",
-    "tiles": "Write the log as static files of a transparency log.",
     "backup": "Copy the log, online and verified.",
     "restore": "Copy a backup into an empty log.",
     "archive": "Move the step payloads of closed runs into sealed segments.",
@@ -46,7 +45,7 @@ COMMANDS = {
     "readmodels": "Fill the tables that dashboards ask, or build them anew.",
     "proof": "Prove a record, or a continuation, to somebody without the log.",
     "metrics": "Print, serve or push the log in figures, for Prometheus.",
-    "export": "Take a run out of the log: tables, records, a report, a bundle that proves itself.",
+    "export": "Take a run out of the log: tables, report, a bundle that proves itself; or tiles.",
     "audit": "Ask the log what was trained and decided, when, by whom, and on what evidence.",
     "serve": "Serve a read-only web console over the log.",
 }

@@ -1,4 +1,4 @@
-"""``stairways export``: a run as tables, records, a page, or a bundle that proves itself."""
+"""``stairways export``: a run as tables, records, a page or a bundle; the log as tiles."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -19,14 +19,20 @@ FOUND = 1
 
 
 @click.command()
-@click.argument("run")
-@click.option("--format", "form", type=click.Choice(FORMATS), required=True, help="See above.")
+@click.argument("run", required=False)
+@click.option("--format", "form", type=click.Choice(FORMATS), help="See above.")
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
-    required=True,
     metavar="PATH",
     help="Where to; a folder for csv and parquet, a file for the others.",
+)
+@click.option(
+    "--tiles",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Not a run but the log, up to its newest signed checkpoint, as C2SP tlog-tiles: files "
+    "that any web server can offer to any client of transparency logs.",
 )
 @click.option("--replace", is_flag=True, help="Replace what is there.")
 @click.option(
@@ -42,15 +48,16 @@ FOUND = 1
 @click.pass_obj
 def command(  # noqa: PLR0917 - click passes by name
     app: "App",
-    run: str,
-    form: "Format",
-    out: Path,
+    run: str | None,
+    form: "Format | None",
+    out: Path | None,
+    tiles: Path | None,
     at: int | None,
     replace: bool,  # noqa: FBT001 - a flag of the command line
     record: bool,  # noqa: FBT001 - a flag of the command line
     as_json: bool,  # noqa: FBT001 - a flag of the command line
 ) -> None:
-    r"""Take RUN (or `latest`) out of the log.
+    """Take RUN (or `latest`) out of the log: RUN, --format and --out; or the log, with --tiles.
 
     \b
     parquet  a folder with a file for each table of docs/views.md, typed
@@ -61,7 +68,14 @@ def command(  # noqa: PLR0917 - click passes by name
              script that checks it all with Python alone
 
     The export is whole or not there. Exits with 1 when the log is damaged where it was read.
-    """
+    """  # noqa: D301 - in a raw string click does not see its mark for lines to keep
+    if tiles is not None:
+        if run is not None or form is not None or out is not None or at is not None:
+            raise click.UsageError("--tiles takes the log as it is: no RUN, --format, --out, --at.")
+        _export_tiles(app, tiles, as_json=as_json)
+        return
+    if run is None or form is None or out is None:
+        raise click.UsageError("Name RUN, --format and --out; or --tiles DIR for the whole log.")
     from stairways.service.audit import WatchedLog  # noqa: PLC0415 - help starts in a blink
     from stairways.service.export.making import export_run, head_at  # noqa: PLC0415 - as above
     from stairways.service.runs import find_run  # noqa: PLC0415 - as above
@@ -79,6 +93,18 @@ def command(  # noqa: PLR0917 - click passes by name
     for finding in log.findings:
         click.echo(shown(finding.sentence()), err=True)
     raise SystemExit(FOUND if log.found.count else 0)
+
+
+def _export_tiles(app: "App", folder: Path, *, as_json: bool) -> None:
+    """Write the log up to its newest signed checkpoint as tiles."""
+    from stairways.service.tiles import export_tiles  # noqa: PLC0415 - as above
+
+    with app.log(read_only=True) as store:
+        size = export_tiles(store, folder)
+    if as_json:
+        print_json({"folder": str(folder), "size": size})
+    else:
+        click.echo(f"Tiles of {size:,} records are in {folder}.")
 
 
 def _record(app: "App", made: "ExportMade") -> None:

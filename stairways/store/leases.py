@@ -6,15 +6,12 @@ changes hands only if it is still as the claimer saw it.
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from stairways.errors import LeaseLostError
 from stairways.store.contract import Fence, Holder, Lease
+from stairways.store.database import Database
 from stairways.store.driver import Connection, Row
 from stairways.store.records import to_microseconds
-
-if TYPE_CHECKING:
-    from stairways.store.sql import SqlStore
 
 _COLUMNS = "name, holder, process, epoch, beat, seconds"
 _ALL = f"SELECT {_COLUMNS} FROM leases WHERE substr(name, 1, ?) = ? ORDER BY name"  # noqa: S608
@@ -40,68 +37,70 @@ def lost(fence: Fence, holder: str | None) -> LeaseLostError:
     )
 
 
-def all_leases(store: "SqlStore", prefix: str) -> Sequence[Lease]:
+def all_leases(database: Database, prefix: str) -> Sequence[Lease]:
     """Return the leases whose name starts with ``prefix``."""
-    return [_lease(row) for row in store.rows(_ALL, (len(prefix), prefix))]
+    return [_lease(row) for row in database.rows(_ALL, (len(prefix), prefix))]
 
 
 def claim(
-    store: "SqlStore", name: str, seen: Lease | None, holder: Holder, seconds: int
+    database: Database, name: str, seen: Lease | None, holder: Holder, seconds: int
 ) -> Lease | None:
     """Take a lease under the next epoch; None if it is no more as it was ``seen``."""
     taken = Lease(name, holder, 1 if seen is None else seen.epoch + 1, 0, seconds)
 
     def work(connection: Connection) -> Lease | None:
-        store.driver.lock_head(connection)
-        row = connection.execute(store.driver.sql(_ONE), (name,)).fetchone()
+        database.driver.lock_head(connection)
+        row = connection.execute(database.driver.sql(_ONE), (name,)).fetchone()
         standing = None if row is None else _lease(row)
         if standing == taken:  # the answer to the first try was lost
             return taken
         if standing != seen:
             return None
         statement = _INSERT if standing is None else _CLAIM
-        values = (taken.epoch, taken.beat, *holder, seconds, _now(store), name)
-        connection.execute(store.driver.sql(statement), values)
+        values = (taken.epoch, taken.beat, *holder, seconds, _now(database), name)
+        connection.execute(database.driver.sql(statement), values)
         connection.commit()
         return taken
 
-    return store.run(work)
+    return database.run(work)
 
 
-def renew(store: "SqlStore", held: Sequence[Lease]) -> Sequence[Lease]:
+def renew(database: Database, held: Sequence[Lease]) -> Sequence[Lease]:
     """Let each lease beat once and return those that are still held."""
 
     def work(connection: Connection) -> list[Lease]:
-        store.driver.begin(connection)
+        database.driver.begin(connection)
         for lease in held:
-            values = (_now(store), lease.name, lease.epoch)
-            connection.execute(store.driver.sql(_RENEW), values)
-        rows = [connection.execute(store.driver.sql(_ONE), (one.name,)).fetchone() for one in held]
+            values = (_now(database), lease.name, lease.epoch)
+            connection.execute(database.driver.sql(_RENEW), values)
+        rows = [
+            connection.execute(database.driver.sql(_ONE), (one.name,)).fetchone() for one in held
+        ]
         connection.commit()
         return [_lease(row) for row in rows if row is not None]
 
     known = {(lease.name, lease.epoch) for lease in held}
-    return [lease for lease in store.run(work) if (lease.name, lease.epoch) in known]
+    return [lease for lease in database.run(work) if (lease.name, lease.epoch) in known]
 
 
-def release(store: "SqlStore", held: Sequence[Lease]) -> None:
+def release(database: Database, held: Sequence[Lease]) -> None:
     """Give leases back; one that somebody else has claimed meanwhile stays his."""
 
     def work(connection: Connection) -> None:
-        store.driver.begin(connection)
+        database.driver.begin(connection)
         for lease in held:
-            values = (_now(store), lease.name, lease.epoch)
-            connection.execute(store.driver.sql(_RELEASE), values)
+            values = (_now(database), lease.name, lease.epoch)
+            connection.execute(database.driver.sql(_RELEASE), values)
         connection.commit()
 
-    store.run(work)
+    database.run(work)
 
 
-def check_fence(store: "SqlStore", connection: Connection, fence: Fence | None) -> None:
+def check_fence(database: Database, connection: Connection, fence: Fence | None) -> None:
     """Raise ``LeaseLostError`` if the epoch of ``fence`` is over; the head must be locked."""
     if fence is None:
         return
-    row = connection.execute(store.driver.sql(_EPOCH), (fence.lease,)).fetchone()
+    row = connection.execute(database.driver.sql(_EPOCH), (fence.lease,)).fetchone()
     if row is None or row[0] != fence.epoch:
         raise lost(fence, row[1] if row else None)
 
@@ -111,5 +110,5 @@ def _lease(row: Row) -> Lease:
     return Lease(name, None if holder is None else Holder(holder, process), epoch, beat, seconds)
 
 
-def _now(store: "SqlStore") -> int:
-    return to_microseconds(store.clock())
+def _now(database: Database) -> int:
+    return to_microseconds(database.clock())

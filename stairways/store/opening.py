@@ -6,7 +6,6 @@ A SQLite file is made and upgraded on first use. A PostgreSQL database is upgrad
 
 import functools
 import sqlite3
-from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -16,14 +15,13 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 import stairways
 from stairways.errors import LogUnavailableError, SchemaMismatchError, StairwaysError
 from stairways.store.contract import EventStore
+from stairways.store.database import Clock
 from stairways.store.driver import Driver
 from stairways.store.guards import QUERIES, missing_guards
 from stairways.store.memory import MemoryStore
 from stairways.store.postgres import postgres_driver
 from stairways.store.sql import SqlStore
 from stairways.store.sqlite import file_of, sqlite_driver
-
-Clock = Callable[[], datetime]
 
 PATIENCE = 30.0
 """Seconds to wait for another writer, or for a database that went away."""

@@ -5,14 +5,9 @@ follow the order of commits; reads go in pages by position, each page a statemen
 so that a slow reader holds neither memory nor a transaction.
 """
 
-import time
 from bisect import bisect
 from collections.abc import Callable, Iterator, Sequence
-from datetime import datetime
 from itertools import chain, islice
-from typing import TypeVar
-
-from sqlalchemy.exc import SQLAlchemyError
 
 from stairways.core.merkle import Edge, edge_from_bytes
 from stairways.core.values import NEW, Digest, Position, StreamName, Version
@@ -30,6 +25,7 @@ from stairways.store.contract import (
     Lease,
     Record,
 )
+from stairways.store.database import Clock, Database
 from stairways.store.driver import Connection, Driver, EventRow, EventRows, Row
 from stairways.store.pages import (
     EVENTS_A_PAGE,
@@ -52,9 +48,6 @@ from stairways.store.records import (
 )
 from stairways.store.segments import Archive
 from stairways.store.tables import BULK_TYPES
-
-Clock = Callable[[], datetime]
-T = TypeVar("T")
 
 Also = Callable[[Connection, Appended], None]
 """Writes what belongs to an append, in its transaction and after its rows."""
@@ -83,17 +76,14 @@ _INSERT_BLOB = """
     ON CONFLICT DO NOTHING"""
 
 
-class SqlStore:
+class SqlStore(Database):
     """The log in SQLite or PostgreSQL; see ``EventStore`` for what it promises.
 
-    It may be shared by threads. A connection that is lost is made again for up to
-    ``patience`` seconds; an append that was under way is repeated, which is harmless.
+    An append that was under way when its connection was lost is repeated, which is harmless.
     """
 
     def __init__(self, driver: Driver, clock: Clock, patience: float) -> None:
-        self.driver = driver
-        self.clock = clock
-        self._patience = patience
+        super().__init__(driver, clock, patience)
         self._archive = Archive(self._segments_of, self._content_of)
 
     def append(
@@ -235,45 +225,6 @@ class SqlStore:
     def release(self, held: Sequence[Lease]) -> None:
         """Give leases back; one that somebody else has claimed meanwhile stays his."""
         leases.release(self, held)
-
-    def close(self) -> None:
-        """Give back every connection."""
-        self.driver.engine.dispose()
-
-    def rows(self, statement: str, parameters: Sequence[object]) -> list[Row]:
-        """Return the rows of a query written with ``?`` placeholders."""
-        ready = self.driver.sql(statement)
-        return self.run(lambda connection: self.driver.fetch(connection, ready, parameters))
-
-    def run(self, work: Callable[[Connection], T]) -> T:
-        """Return what ``work`` returns; on a lost connection do it again with another.
-
-        Whatever ``work`` did not commit is undone.
-        """
-        deadline = time.monotonic() + self._patience
-        pause = 0.05
-        while True:
-            try:
-                return self._once(work)
-            except self.driver.error as error:
-                if not self.driver.is_lost(error) or time.monotonic() + pause > deadline:
-                    raise self.driver.explain(error) from error
-            self.driver.engine.dispose()
-            time.sleep(pause)
-            pause = min(1.0, pause * 2)
-
-    def _once(self, work: Callable[[Connection], T]) -> T:
-        try:
-            connection = self.driver.engine.raw_connection()
-        except SQLAlchemyError as error:
-            raise LogUnavailableError(f"The log gives no connection: {error}") from error
-        try:
-            return work(connection.driver_connection)  # type: ignore[arg-type]  # it is the driver's
-        except self.driver.error:
-            connection.invalidate()
-            raise
-        finally:
-            connection.close()
 
     def _look(
         self, connection: Connection, stream: StreamName, append_id: str

@@ -94,7 +94,7 @@ def test_a_helping_process_that_is_killed_is_said_and_nothing_is_called_clean(
         """Kills its processes as soon as there is work."""
 
         def submit(self, *given: object, **named: object) -> "Future[object]":  # type: ignore[override]  # any
-            future = super().submit(*given, **named)  # type: ignore[arg-type]  # as above
+            future: Future[object] = super().submit(*given, **named)  # type: ignore[arg-type]  # as above
             for pid in list(self._processes):
                 os.kill(pid, signal.SIGKILL)
             return future

@@ -90,8 +90,25 @@ def test_from_key_to_proof_by_hand(folder: Path) -> None:
     assert json.loads(checked.stdout)["payload"] == {"step": 2}
     assert run(folder, "proof", "--check", "three").returncode == 2
     assert run(folder, "backup", "copy.db").returncode == 0
-    assert run(folder, "tiles", "tiles").returncode == 0
+    assert run(folder, "export", "--tiles", "tiles").returncode == 0
     assert (folder / "tiles/checkpoint").read_text() == sealed.stdout
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        ["--tiles", "t", "latest"],
+        ["latest", "--format", "csv"],
+        ["--format", "csv", "--out", "o"],
+    ],
+    ids=" ".join,
+)
+def test_an_export_is_of_a_run_or_of_tiles(folder: Path, odd: list[str]) -> None:
+    said = run(folder, "export", *odd)
+    assert said.returncode == 2
+    assert "--tiles" in said.stderr
+    assert "Traceback" not in said.stderr
+    assert not [file for file in folder.iterdir() if not file.name.startswith("log.db")]
 
 
 def test_what_only_reads_opens_the_log_only_to_read(folder: Path) -> None:
@@ -105,7 +122,7 @@ def test_what_only_reads_opens_the_log_only_to_read(folder: Path) -> None:
         ["proof", "3"],
         ["proof", "--consistency", "21", "21"],
         ["seal", "--list"],
-        ["tiles", "tiles"],
+        ["export", "--tiles", "tiles"],
         ["archive", "--list"],
         ["archive", "--dry-run"],
         ["hold", "list"],

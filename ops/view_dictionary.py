@@ -9,7 +9,8 @@ from ops.event_dictionary import fields_of
 from stairways.codec import CLASSES
 from stairways.store.event_views import EVENT_VIEWS
 from stairways.store.summary_views import OTHER_VIEWS
-from stairways.store.view import BASE, TYPES, EventView, OtherView
+from stairways.store.view import BASE, TYPES, Column, EventView, OtherView
+from stairways.store.views import about
 
 HEADER = """# Views for your own tools
 
@@ -23,6 +24,17 @@ and both databases, to the same list.
 $ stairways audit sql "SELECT run, cycle, profit FROM audit_cycles WHERE verdict = 'rejected'"
 $ psql "$URL" -c "SELECT gate, count(*) FROM audit_gates WHERE NOT passed GROUP BY gate"
 $ sqlite3 -readonly stairways.db "SELECT * FROM audit_promotions"
+$ stairways audit views                       # which there are, and what each holds
+```
+
+In DuckDB, attach a PostgreSQL log and ask its views as they are. A SQLite log says nothing of the
+types of a view's columns, so there they would come as text, numbers to 15 digits, and `audit_fills`
+not at all. `stairways audit views --duckdb` writes the same views in DuckDB's own SQL, exact:
+
+```console
+$ stairways audit views --duckdb > views.sql
+$ duckdb -cmd "ATTACH 'stairways.db' AS log (TYPE sqlite, READ_ONLY)" -cmd ".read views.sql"
+D SELECT run, cycle, profit, profit_low, skill FROM audit_skill;
 ```
 
 - **Nothing is rehashed by SQL.** Whoever can write to the database behind its guards can change
@@ -47,6 +59,9 @@ $ sqlite3 -readonly stairways.db "SELECT * FROM audit_promotions"
 |---|---|---|
 """
 
+BOUNDS = {0: "lower bound of: ", 2: "upper bound of: "}
+"""What the first and the last of three numbers are."""
+
 SHARED = {
     "position": "of the event",
     "recorded_at": "when it was written",
@@ -68,25 +83,32 @@ def dictionary() -> str:
 def _of_events(view: EventView) -> str:
     event = CLASSES[view.type]
     meanings = {field.name: field.meaning for field in fields_of(event)}
-    about = (event.__doc__ or "").split("\n")[0].replace("``", "`")
     rows = [
-        (column.name, column.kind, meanings.get(column.field) or SHARED[column.name])
+        (column.name, column.kind, _bound(column) + (meanings.get(column.field) or _shared(column)))
         for column in view.columns
     ]
-    return _section(view.name, f"{view.type}: {about}", rows)
+    return _section(view.name, about(view), rows)
+
+
+def _shared(column: Column) -> str:
+    return SHARED.get(column.name, "")
+
+
+def _bound(column: Column) -> str:
+    return BOUNDS.get(1 if column.place is None else column.place, "")
 
 
 def _of_others(view: OtherView) -> str:
     rows = [(column.name, column.kind, meaning) for column, meaning in view.columns]
-    return _section(view.name, view.about, rows)
+    return _section(view.name, about(view), rows)
 
 
-def _section(name: str, about: str, rows: Sequence[tuple[str, str, str]]) -> str:
+def _section(name: str, holds: str, rows: Sequence[tuple[str, str, str]]) -> str:
     lines = "".join(
         f"| `{column}` | {kind} | {meaning.replace(' | ', ' / ')} |\n"
         for column, kind, meaning in rows
     )
-    return f"\n## {name}\n\n{about}\n\n| column | kind | meaning |\n|---|---|---|\n{lines}"
+    return f"\n## {name}\n\n{holds}\n\n| column | kind | meaning |\n|---|---|---|\n{lines}"
 
 
 if __name__ == "__main__":

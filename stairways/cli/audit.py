@@ -9,6 +9,7 @@ from stairways.cli.audit_events import events, show, steps
 from stairways.cli.audit_kin import diff, lineage
 from stairways.cli.audit_results import folds, seeds, skill
 from stairways.cli.audit_sql import sql
+from stairways.cli.audit_views import views
 from stairways.cli.columns import ALL_OF_CYCLES, ALL_OF_RUNS, CYCLES, GATES, RUNS
 from stairways.cli.gate_matrix import matrix
 from stairways.cli.printing import Form, form_options, print_rows
@@ -74,3 +75,4 @@ _OTHERS = (rollbacks, events, steps, show, why, trail, as_of, diff, lineage, ski
 for _subcommand in _OTHERS:
     command.add_command(_subcommand)
 command.add_command(sql)
+command.add_command(views)

@@ -42,7 +42,7 @@ FUNCTIONS = frozenset({
 })  # fmt: skip
 """Functions that neither change nor reach anything, nor make much out of little."""
 
-_OF_VIEWS = frozenset({"printf", "replace"})
+_OF_VIEWS = frozenset({"likely", "printf", "replace"})
 """What the views of SQLite call besides."""
 
 _KEYWORDS = frozenset({

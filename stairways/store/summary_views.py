@@ -27,9 +27,7 @@ SELECT e.position AS position, s.name AS stream, a.version + e.position - a.firs
        e.type AS type, {schema} AS schema, {recorded_at} AS recorded_at, a.actor AS actor,
        a.correlation AS correlation, a.causation AS causation, a.append_id AS append_id,
        {payload_text} AS payload, {leaf} AS leaf
-FROM events e
-JOIN appends a ON a.first = (SELECT max(b.first) FROM appends b WHERE b.first <= e.position)
-JOIN streams s ON s.id = a.stream""",
+{appended}""",
     ),
     OtherView(
         "audit_runs",
@@ -37,7 +35,7 @@ JOIN streams s ON s.id = a.stream""",
         (
             (Column("run", "text"), "name of the run"),
             (Column("model", "text"), "name under which it promotes"),
-            (Column("status", "text"), "`running`, `finished` or `failed`"),
+            (Column("status", "text"), "`running`, `finished`, `failed` or `stopped`"),
             (Column("started_at", "time"), "when it began"),
             (Column("started_by", "text"), "who began it"),
             (Column("seed", "whole"), "of all chance in it"),
@@ -50,31 +48,40 @@ JOIN streams s ON s.id = a.stream""",
             (Column("promoted", "whole"), "models it promoted"),
             (Column("rolled_back", "whole"), "rollbacks"),
             (Column("resumed", "whole"), "how often it went on after an interruption"),
-            (Column("reason", "text"), "why it failed, if it did"),
+            (Column("reason", "text"), "why it failed or was stopped, if it was"),
             (Column("position", "whole"), "of its first event"),
         ),
         """
 SELECT r.run AS run, r.model AS model,
-       CASE WHEN f.run IS NOT NULL THEN 'finished'
-            WHEN coalesce(x.position, 0) > coalesce(u.position, 0) THEN 'failed'
+       CASE WHEN {is_finished} THEN 'finished'
+            WHEN coalesce(x.position, 0) > coalesce(u.position, 0)
+                 AND coalesce(x.position, 0) > coalesce(h.position, 0) THEN 'failed'
+            WHEN coalesce(h.position, 0) > coalesce(u.position, 0) THEN 'stopped'
             ELSE 'running' END AS status,
        r.recorded_at AS started_at, r.actor AS started_by, r.seed AS seed, r.data AS data,
        r.simulated AS simulated, r.code_version AS code_version, r.code_digest AS code_digest,
-       r.settings_digest AS settings_digest,
-       coalesce(f.steps, (SELECT max(p.steps) FROM audit_updates p WHERE p.run = r.run), 0)
-       AS steps,
-       (SELECT count(*) FROM audit_promotions m WHERE m.run = r.run) AS promoted,
-       (SELECT count(*) FROM audit_rollbacks b WHERE b.run = r.run) AS rolled_back,
+       r.settings_digest AS settings_digest, coalesce(f.steps, p.steps, 0) AS steps,
+       coalesce(m.times, 0) AS promoted, coalesce(b.times, 0) AS rolled_back,
        coalesce(u.times, 0) AS resumed,
-       CASE WHEN f.run IS NULL AND coalesce(x.position, 0) > coalesce(u.position, 0)
-            THEN x.reason END AS reason,
+       CASE WHEN f.run IS NOT NULL THEN NULL
+            WHEN coalesce(x.position, 0) > coalesce(u.position, 0)
+                 AND coalesce(x.position, 0) > coalesce(h.position, 0) THEN x.reason
+            WHEN coalesce(h.position, 0) > coalesce(u.position, 0) THEN h.reason END AS reason,
        r.position AS position
 FROM audit_starts r
 LEFT JOIN audit_finishes f ON f.run = r.run
-LEFT JOIN audit_failures x ON x.position =
-     (SELECT max(y.position) FROM audit_failures y WHERE y.run = r.run)
-LEFT JOIN (SELECT run, max(position) AS position, count(*) AS times FROM audit_resumptions
-           GROUP BY run) u ON u.run = r.run""",
+LEFT JOIN (SELECT y.*, row_number() OVER (PARTITION BY y.run ORDER BY y.position DESC) AS place
+           FROM audit_failures y) x ON x.run = r.run AND x.place = 1
+LEFT JOIN (SELECT y.*, row_number() OVER (PARTITION BY y.run ORDER BY y.position DESC) AS place
+           FROM audit_stops y) h ON h.run = r.run AND h.place = 1
+LEFT JOIN (SELECT y.run, max(y.position) AS position, count(y.position) AS times
+           FROM audit_resumptions y GROUP BY y.run) u ON u.run = r.run
+LEFT JOIN (SELECT y.run, max(y.steps) AS steps FROM audit_updates y GROUP BY y.run) p
+     ON p.run = r.run
+LEFT JOIN (SELECT y.run, count(y.position) AS times FROM audit_promotions y GROUP BY y.run) m
+     ON m.run = r.run
+LEFT JOIN (SELECT y.run, count(y.position) AS times FROM audit_rollbacks y GROUP BY y.run) b
+     ON b.run = r.run""",
     ),
     OtherView(
         "audit_cycles",
@@ -171,8 +178,13 @@ WHERE {shares} <> 0 OR {is_clipped}""",
 
 _SYMBOLS = """(SELECT d.symbols FROM audit_starts r JOIN audit_data_sets d ON d.digest = r.data
         WHERE r.run = t.run ORDER BY d.position LIMIT 1)"""
+_APPENDED = """FROM events e
+JOIN appends a ON a.first = (SELECT max(b.first) FROM appends b WHERE b.first <= e.position)
+JOIN streams s ON s.id = a.stream"""
 PARTS = {
     "sqlite": {
+        "appended": _APPENDED,
+        "is_finished": "likely(f.run IS NOT NULL)",
         "schema": "e.schema",
         "recorded_at": (
             "strftime('%Y-%m-%dT%H:%M:%S', a.recorded_at / 1000000, 'unixepoch')"
@@ -180,13 +192,13 @@ PARTS = {
         ),
         "payload_text": "CAST(e.payload AS TEXT)",
         "leaf": "lower(hex(e.leaf))",
-        "o_promoted": "o.promoted = 1",
+        "o_promoted": "likely(o.promoted = 1)",
         "g_promoted": "g.promoted = 1",
-        "setting_key": "CAST(x.key AS TEXT)",
+        "setting_key": "CAST(likely(x.key) AS TEXT)",
         "setting_value": "CAST(x.value AS TEXT)",
         "each_setting": ", json_each(r.settings) x",
         "number": "CAST(x.key AS INTEGER) + 1",
-        "symbol": f"CAST(json_extract({_SYMBOLS}, '$[' || x.key || ']') AS TEXT)",
+        "symbol": f"CAST(likely(json_extract({_SYMBOLS}, '$[' || x.key || ']')) AS TEXT)",
         "shares": "CAST(x.value AS INTEGER)",
         "price": "CAST(json_extract(t.prices, '$[' || x.key || ']') AS INTEGER)",
         "cost": "CAST(json_extract(t.costs, '$[' || x.key || ']') AS INTEGER)",
@@ -195,6 +207,8 @@ PARTS = {
         "each_symbol": ", json_each(t.shares) x",
     },
     "postgresql": {
+        "appended": _APPENDED,
+        "is_finished": "f.run IS NOT NULL",
         "schema": "e.schema::bigint",
         "recorded_at": (
             "timestamptz '1970-01-01 00:00:00+00' + a.recorded_at * interval '1 microsecond'"
@@ -218,4 +232,30 @@ PARTS = {
             " WITH ORDINALITY AS x(shares, number)"
         ),
     },
+    "duckdb": {
+        "appended": """FROM log.events e
+ASOF JOIN log.appends a ON e.position >= a.first
+JOIN log.streams s ON s.id = a.stream""",
+        "is_finished": "f.run IS NOT NULL",
+        "schema": "CAST(e.schema AS BIGINT)",
+        "recorded_at": "make_timestamptz(a.recorded_at)",
+        "payload_text": "decode(e.payload)",
+        "leaf": "lower(hex(e.leaf))",
+        "o_promoted": "o.promoted",
+        "g_promoted": "g.promoted",
+        "setting_key": "x.key",
+        "setting_value": "x.value ->> '$'",
+        "each_setting": ", json_each(r.settings) x",
+        "number": "CAST(x.key AS BIGINT) + 1",
+        "symbol": f"{_SYMBOLS} ->> ('$[' || x.key || ']')",
+        "shares": "CAST(x.value AS BIGINT)",
+        "price": "CAST(t.prices ->> ('$[' || x.key || ']') AS BIGINT)",
+        "cost": "CAST(t.costs ->> ('$[' || x.key || ']') AS BIGINT)",
+        "clipped": "CAST(t.clipped ->> ('$[' || x.key || ']') AS BOOLEAN)",
+        "is_clipped": "CAST(t.clipped ->> ('$[' || x.key || ']') AS BOOLEAN)",
+        "each_symbol": ", json_each(t.shares) x",
+    },
 }
+"""Each database's own words. SQLite's ``likely`` says nothing there; DuckDB, which would rather
+run a view of SQLite itself and read JSON in it otherwise, does not know it and leaves it to SQLite.
+"""

@@ -23,11 +23,12 @@ TYPES: dict[Kind, tuple[str, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column of a view; ``field`` is the field of the event, if it has another name."""
+    """A column of a view: the field of the event it shows, or one of several values in it."""
 
     name: str
     kind: Kind
     field: str = ""
+    place: int | None = None  # of the value in the field, from 0; None shows all of it
 
 
 @dataclass(frozen=True, slots=True)

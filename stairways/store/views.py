@@ -8,7 +8,11 @@ Views hold no data, so a migration that changes one drops and makes all of them 
 
 from collections.abc import Iterator
 
+from sqlalchemy import Connection, text
+
+from stairways.codec import CLASSES
 from stairways.store.event_views import EVENT_VIEWS, IN_PAYLOAD
+from stairways.store.roles import AUDITOR, WRITER
 from stairways.store.summary_views import OTHER_VIEWS, PARTS
 from stairways.store.tables import NOT_BULK
 from stairways.store.view import BASE, TYPES, Column, EventView, OtherView
@@ -41,6 +45,13 @@ def names() -> list[str]:
     return [one.name for one in all_views()]
 
 
+def about(view: EventView | OtherView) -> str:
+    """Return in a sentence what a view holds."""
+    if isinstance(view, OtherView):
+        return view.about
+    return f"{view.type}: {(CLASSES[view.type].__doc__ or '').splitlines()[0].replace('``', '`')}"
+
+
 def columns_of(view: EventView | OtherView) -> list[Column]:
     """Return the columns of a view, in order."""
     if isinstance(view, OtherView):
@@ -49,16 +60,33 @@ def columns_of(view: EventView | OtherView) -> list[Column]:
 
 
 def statements(database: str) -> Iterator[str]:
-    """Yield what makes every view on ``sqlite`` or ``postgresql``, none of which is there."""
+    """Yield what makes every view on ``sqlite`` or ``postgresql``, none of which is there.
+
+    For ``duckdb``, which has no log of its own: over the tables of one that is attached as ``log``.
+    """
+    queries = {"sqlite": _on_sqlite, "postgresql": _on_postgres, "duckdb": _on_duckdb}
+    make = "CREATE OR REPLACE VIEW" if database == "duckdb" else "CREATE VIEW"
     for view in EVENT_VIEWS:
-        query = _on_sqlite(view) if database == "sqlite" else _on_postgres(view)
-        yield f"CREATE VIEW {view.name} AS{query}"
+        yield f"{make} {view.name} AS{queries[database](view)}"
     for other in OTHER_VIEWS:
         parts = PARTS[database]
         query = other.query
-        for name, text in parts.items():
-            query = query.replace(f"{{{name}}}", text)
-        yield f"CREATE VIEW {other.name} AS{query}"
+        for name, words in parts.items():
+            query = query.replace(f"{{{name}}}", words)
+        yield f"{make} {other.name} AS{query}"
+
+
+def make_anew(connection: Connection) -> None:
+    """Drop every view that is there, make all, and let the roles that are there read them."""
+    database = connection.dialect.name
+    for name in reversed(names()):
+        connection.execute(text(f"DROP VIEW IF EXISTS {name}"))
+    for statement in statements(database):
+        connection.exec_driver_sql(statement)
+    if database == "postgresql":
+        present = connection.execute(text("SELECT rolname FROM pg_roles")).scalars().all()
+        for role in {WRITER, AUDITOR} & set(present):
+            connection.execute(text(f"GRANT SELECT ON {', '.join(names())} TO {role}"))
 
 
 def _on_sqlite(view: EventView) -> str:
@@ -69,23 +97,46 @@ def _on_sqlite(view: EventView) -> str:
     cells += ["a.actor AS actor"]
     for column in view.columns:
         type_ = TYPES[column.kind][0]
-        value = f"json_extract({payload}, '$.{column.field}')"
+        value = f"json_extract({payload}, '$.{column.field}{_place(column)}')"
         if column.name == "run" and view.type not in IN_PAYLOAD:
             value = "substr(s.name, 5)"
         cells.append(f'CAST({value} AS {type_}) AS "{column.name}"')
     return "\nSELECT " + ",\n       ".join(cells) + _from(view, "", "+e.type")
 
 
+def _on_duckdb(view: EventView) -> str:
+    """Return a view's query with DuckDB's own words, in which every column has its type."""
+    payload = f"coalesce(decode(e.payload), '{IN_A_SEGMENT}')"
+    cells = ["e.position AS position", f"{PARTS['duckdb']['recorded_at']} AS recorded_at"]
+    cells += ["a.actor AS actor"]
+    for column in view.columns:
+        value = f"json_extract_string({payload}, '$.{column.field}{_place(column)}')"
+        if column.name == "run" and view.type not in IN_PAYLOAD:
+            value = "substr(s.name, 5)"
+        cells.append(f'CAST({value} AS {TYPES[column.kind][1]}) AS "{column.name}"')
+    found = PARTS["duckdb"]["appended"]
+    return "\nSELECT " + ",\n       ".join(cells) + f"\n{found}\nWHERE e.type = '{view.type}'"
+
+
+def _place(column: Column) -> str:
+    return "" if column.place is None else f"[{column.place}]"
+
+
 def _on_postgres(view: EventView) -> str:
     cells = ["e.position AS position", f"{PARTS['postgresql']['recorded_at']} AS recorded_at"]
     cells += ["a.actor AS actor"]
-    told = []
+    told = dict[str, None]()
     for column in view.columns:
+        type_ = TYPES[column.kind][1]
         if column.name == "run" and view.type not in IN_PAYLOAD:
             cells.append("substr(s.name, 5) AS run")
-        else:
+        elif column.place is None:
             cells.append(f'p."{column.field}" AS "{column.name}"')
-            told.append(f'"{column.field}" {TYPES[column.kind][1]}')
+            told[f'"{column.field}" {type_}'] = None
+        else:
+            value = f'(p."{column.field}" ->> {column.place})::{type_}'
+            cells.append(f'{value} AS "{column.name}"')
+            told[f'"{column.field}" jsonb'] = None
     text = (
         f"replace(coalesce(convert_from(e.payload, 'UTF8'), '{IN_A_SEGMENT}'),"
         r" '\u0000', '\ufffd')"

@@ -103,6 +103,8 @@ def _value(event: e.Event, column: Column, run: str) -> object:
     if column.name == "run":
         return getattr(event, "run", run)
     found = getattr(event, column.field)
+    if column.place is not None:
+        return found[column.place]
     return dict(found) if isinstance(found, Mapping) else found
 
 

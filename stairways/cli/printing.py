@@ -25,8 +25,11 @@ Command = Callable[..., None]
 GAP = 2
 """Spaces between columns."""
 
-NARROWEST = 24
-"""The least room for text that is wrapped."""
+READABLE = 40
+"""The least room in which text that is wrapped is still read with ease."""
+
+INDENT = 2
+"""Spaces before what goes on with a row that had no room on its first line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,13 +85,16 @@ def print_json(value: object) -> None:
 def table_lines(rows: Sequence[Row], columns: Sequence[Column], width: int) -> Iterator[str]:
     """Yield the lines of a table; numbers stand to the right, and nothing is cut off.
 
-    Only columns that say so are wrapped to stay within ``width``; the others make a line
-    longer than that if they must.
+    Where ``width`` has no room for all columns, a row takes several lines: the columns go on
+    below, indented, and text that may be wrapped follows after its heading.
     """
     cells = [[column.shown(row) for column in columns] for row in rows]
     headings = [column.heading for column in columns]
     widths = _widths([headings, *cells], columns, width)
     right = [_is_numeric(rows, column) for column in columns]
+    if sum(widths) + GAP * (len(widths) - 1) > width:
+        yield from _folded(cells, columns, _Look(widths, right), width)
+        return
     yield click.style(_line(headings, widths, right), bold=True)
     for row in cells:
         parts = [_wrapped(*one) for one in zip(row, widths, columns, strict=True)]
@@ -96,15 +102,63 @@ def table_lines(rows: Sequence[Row], columns: Sequence[Column], width: int) -> I
             yield _line(texts, widths, right)
 
 
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """How wide each column is, and which stand to the right."""
+
+    widths: Sequence[int]
+    right: Sequence[bool]
+
+    def line(self, cells: Sequence[str], places: Sequence[int]) -> str:
+        """Return some of a row's cells on one line."""
+        widths, right = ([some[i] for i in places] for some in (self.widths, self.right))
+        return _line([cells[i] for i in places], widths, right)
+
+
 def _widths(cells: Sequence[Sequence[str]], columns: Sequence[Column], width: int) -> list[int]:
     """Return the width of each column; what is left over goes to those that wrap."""
     widths = [max(map(cell_len, column)) for column in zip(*cells, strict=True)]
     wrapping = [i for i, column in enumerate(columns) if column.wraps]
-    fixed = sum(widths) + GAP * len(widths) - sum(widths[i] for i in wrapping)
+    fixed = sum(widths) + GAP * (len(widths) - 1) - sum(widths[i] for i in wrapping)
     for i in wrapping:
-        room = columns[i].widest or max(NARROWEST, (width - fixed) // len(wrapping))
+        room = columns[i].widest or max(READABLE, (width - fixed) // len(wrapping))
         widths[i] = min(widths[i], room)
     return widths
+
+
+def _folded(
+    cells: Sequence[Sequence[str]], columns: Sequence[Column], look: _Look, width: int
+) -> Iterator[str]:
+    """Yield the lines of a table in which each row takes several."""
+    bands = _bands([i for i, one in enumerate(columns) if not one.wraps], look.widths, width)
+    headings = [column.heading for column in columns]
+    for number, places in enumerate(bands):
+        yield click.style(" " * INDENT * (number > 0) + look.line(headings, places), bold=True)
+    for row in cells:
+        for number, places in enumerate(bands):
+            yield " " * INDENT * (number > 0) + look.line(row, places)
+        for column, text in zip(columns, row, strict=True):
+            if column.wraps and text not in ("", "-"):
+                yield from _told(f"{column.heading}: {text}", width)
+
+
+def _bands(places: Sequence[int], widths: Sequence[int], width: int) -> list[list[int]]:
+    """Return which columns stand on each line of a row, all after the first line indented."""
+    bands, left = [list[int]()], width
+    for i in places:
+        if bands[-1] and widths[i] > left:
+            bands.append([])
+            left = width - INDENT
+        bands[-1].append(i)
+        left -= widths[i] + GAP
+    return bands
+
+
+def _told(text: str, width: int) -> list[str]:
+    return textwrap.wrap(
+        text, max(width, READABLE), initial_indent=" " * INDENT,
+        subsequent_indent=" " * INDENT * 2, break_long_words=False, break_on_hyphens=False,
+    )  # fmt: skip
 
 
 def _wrapped(text: str, width: int, column: Column) -> list[str]:

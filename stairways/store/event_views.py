@@ -173,14 +173,15 @@ EVENT_VIEWS = (
         "fold_starts",
         "FoldTestStarted",
         "run:text cycle:whole parameters:text first_bar:whole last_bar:whole target:real "
-        "base_margin:real margin_spread:real authority:real",
+        "base_margin:real margin_spread:real authority:real setpoint:real margin_reach:real",
     ),
     _of(
         "folds",
         "FoldTestFinished",
         "run:text cycle:whole decisions:whole holds:whole hold_rate:real effectiveness:real "
         "performance:real start_equity:micros final_equity:micros profit:real drawdown:real "
-        "trades:whole win_rate:real trades_per_day:real sharpe:real evidence:json",
+        "trades:whole win_rate:real trades_per_day:real sharpe:real evidence:json "
+        "saturated:real",
     ),
     _of(
         "baselines",

@@ -178,12 +178,11 @@ WHERE {shares} <> 0 OR {is_clipped}""",
 
 _SYMBOLS = """(SELECT d.symbols FROM audit_starts r JOIN audit_data_sets d ON d.digest = r.data
         WHERE r.run = t.run ORDER BY d.position LIMIT 1)"""
-_APPENDED = """FROM events e
-JOIN appends a ON a.first = (SELECT max(b.first) FROM appends b WHERE b.first <= e.position)
-JOIN streams s ON s.id = a.stream"""
 PARTS = {
     "sqlite": {
-        "appended": _APPENDED,
+        "appended": """FROM events e
+JOIN appends a ON a.first = (SELECT max(b.first) FROM appends b WHERE b.first <= e.position)
+JOIN streams s ON s.id = a.stream""",
         "is_finished": "likely(f.run IS NOT NULL)",
         "schema": "e.schema",
         "recorded_at": (
@@ -207,7 +206,10 @@ PARTS = {
         "each_symbol": ", json_each(t.shares) x",
     },
     "postgresql": {
-        "appended": _APPENDED,
+        "appended": """FROM events e
+JOIN LATERAL (SELECT * FROM appends b WHERE b.first <= e.position ORDER BY b.first DESC LIMIT 1) a
+     ON true
+JOIN streams s ON s.id = a.stream""",
         "is_finished": "f.run IS NOT NULL",
         "schema": "e.schema::bigint",
         "recorded_at": (

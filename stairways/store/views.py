@@ -22,9 +22,7 @@ IN_A_SEGMENT = "this payload is in a sealed segment: ask stairways audit"
 
 
 _FOUND_BY_TYPE = """
-FROM events e
-JOIN appends a ON a.first = (SELECT max(b.first) FROM appends b WHERE b.first <= e.position)
-JOIN streams s ON s.id = a.stream{payload}
+{appended}{payload}
 WHERE e.type = '{type}' AND {not_bulk}"""
 _FOUND_BY_STREAM = """
 FROM streams s
@@ -101,7 +99,7 @@ def _on_sqlite(view: EventView) -> str:
         if column.name == "run" and view.type not in IN_PAYLOAD:
             value = "substr(s.name, 5)"
         cells.append(f'CAST({value} AS {type_}) AS "{column.name}"')
-    return "\nSELECT " + ",\n       ".join(cells) + _from(view, "", "+e.type")
+    return "\nSELECT " + ",\n       ".join(cells) + _from(view, "sqlite", "", "+e.type")
 
 
 def _on_duckdb(view: EventView) -> str:
@@ -142,10 +140,16 @@ def _on_postgres(view: EventView) -> str:
         r" '\u0000', '\ufffd')"
     )
     parsed = f"\nCROSS JOIN LATERAL jsonb_to_record({text}::jsonb) AS p({', '.join(told)})"
-    return "\nSELECT " + ",\n       ".join(cells) + _from(view, parsed, "e.type")
+    return "\nSELECT " + ",\n       ".join(cells) + _from(view, "postgresql", parsed, "e.type")
 
 
-def _from(view: EventView, payload: str, type_of_e: str) -> str:
+def _from(view: EventView, database: str, payload: str, type_of_e: str) -> str:
     template = _FOUND_BY_STREAM if view.is_bulk else _FOUND_BY_TYPE
     not_bulk = NOT_BULK.replace("type", "e.type")
-    return template.format(payload=payload, type=view.type, not_bulk=not_bulk, type_of_e=type_of_e)
+    return template.format(
+        appended=PARTS[database]["appended"],
+        payload=payload,
+        type=view.type,
+        not_bulk=not_bulk,
+        type_of_e=type_of_e,
+    )

@@ -384,6 +384,20 @@ def test_sqlite_reads_every_column_without_quotes(sqlite_log: str) -> None:
     connection.close()
 
 
+def test_roles_made_for_another_log_of_the_server_stand_in_nobodys_way(
+    new_log: NewDatabase,
+) -> None:
+    make_roles(new_log("postgres"))
+    url = new_log("postgres")
+    with psycopg.connect(url.replace("+psycopg", "")) as connection:
+        connection.execute("REVOKE ALL ON ALL TABLES IN SCHEMA public FROM stairways_auditor")
+    fill(url)
+
+    store = open_sql_store(url, read_only=True)
+    assert ask(store, "SELECT count(*) FROM audit_starts").rows == [(4,)]
+    store.close()
+
+
 def test_an_auditor_of_postgresql_may_read_the_views(new_log: NewDatabase) -> None:
     url = new_log("postgres")
     fill(url)

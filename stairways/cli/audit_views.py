@@ -4,6 +4,7 @@ import click
 
 from stairways.bootstrap import App
 from stairways.cli.printing import Column, Form, form_options, print_rows
+from stairways.service.tabular import Row
 from stairways.store.views import about, all_views, columns_of, statements
 
 VIEWS = ("view", "columns", Column("holds", wraps=True))
@@ -27,13 +28,13 @@ def views(app: App, form: Form, for_duckdb: bool) -> None:  # noqa: FBT001 - a f
     if for_duckdb:
         click.echo(DUCKDB + "".join(f"{one};\n" for one in statements("duckdb")), nl=False)
     elif form == "table":
-        rows = [
+        rows: list[Row] = [
             {"view": one.name, "columns": len(columns_of(one)), "holds": about(one)}
             for one in all_views()
         ]
         print_rows(app.out, rows, VIEWS, form)
     else:
-        every = [
+        every: list[Row] = [
             {"view": one.name, "column": column.name, "kind": column.kind}
             for one in all_views()
             for column in columns_of(one)

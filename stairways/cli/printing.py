@@ -111,7 +111,7 @@ class _Look:
 
     def line(self, cells: Sequence[str], places: Sequence[int]) -> str:
         """Return some of a row's cells on one line."""
-        widths, right = ([some[i] for i in places] for some in (self.widths, self.right))
+        widths, right = [self.widths[i] for i in places], [self.right[i] for i in places]
         return _line([cells[i] for i in places], widths, right)
 
 

@@ -3,6 +3,8 @@
 Every type of event has one, and every field of it is a column; a test holds this list to that.
 """
 
+import dataclasses
+
 from stairways.codec import CLASSES
 from stairways.store.view import PREFIX, Column, EventView
 
@@ -257,6 +259,8 @@ EVENT_VIEWS = (
 """The views of one type of event each. A name that is a word of SQL is written otherwise."""
 
 IN_PAYLOAD = frozenset(
-    type_ for type_, event in CLASSES.items() if "run" in event.__dataclass_fields__
+    type_
+    for type_, event in CLASSES.items()
+    if any(field.name == "run" for field in dataclasses.fields(event))
 )
 """Types that say of which run they are; that of the others is in the name of their stream."""

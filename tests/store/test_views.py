@@ -1,5 +1,6 @@
 """The views: the same names, columns and values on both databases, and what they promise."""
 
+import dataclasses
 import json
 import os
 import shutil
@@ -126,7 +127,7 @@ def test_every_type_of_event_has_a_view() -> None:
 
 @pytest.mark.parametrize("view", EVENT_VIEWS, ids=lambda view: str(view.name))
 def test_every_field_of_an_event_is_a_column_of_its_view(view: EventView) -> None:
-    fields = set(CLASSES[view.type].__dataclass_fields__)
+    fields = {field.name for field in dataclasses.fields(CLASSES[view.type])}
 
     assert {column.field for column in view.columns} | {"run"} == fields | {"run"}
 

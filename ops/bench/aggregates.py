@@ -5,7 +5,7 @@ Values and durability are those of our controller events: WAL with synchronous=F
 default settings on PostgreSQL, no snapshots, compression or encryption.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -38,6 +38,29 @@ class Controller(Aggregate):  # type: ignore[misc,unused-ignore]  # untyped wher
         self.regime, self.fast, self.slow = regime, fast, slow
         self.bonus, self.spread, self.margin = bonus, spread, margin
         self.setpoint = setpoint
+
+
+class Notebook(Aggregate):  # type: ignore[misc,unused-ignore]  # untyped where absent
+    """An aggregate that keeps one mapping of ready-made texts."""
+
+    @event("Noted")  # type: ignore[untyped-decorator,unused-ignore]  # as above
+    def note(self, values: dict[str, str]) -> None:
+        """Take the texts of a controller event."""
+        self.values = values
+
+
+def noted(texts: Sequence[dict[str, str]]) -> Notebook:
+    """Return a new aggregate with an event for each mapping, the first being its creation."""
+    notebook = Notebook()
+    for values in texts[1:]:
+        notebook.note(values)
+    return notebook
+
+
+def texts_of(columns: Mapping[str, NDArray[Any]]) -> list[dict[str, str]]:
+    """Return each row as a mapping of texts."""
+    values = [column.astype(str).tolist() for column in columns.values()]
+    return [dict(zip(columns, row, strict=True)) for row in zip(*values, strict=True)]
 
 
 def updated_controller(columns: Mapping[str, NDArray[Any]]) -> Controller:

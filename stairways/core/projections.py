@@ -25,6 +25,58 @@ OfAttempt = (
 )
 """Events about one attempt at a cycle."""
 
+OfRunOnly = (
+    e.RunStarted
+    | e.RunResumed
+    | e.RunFinished
+    | e.RunFailed
+    | e.RunStopped
+    | e.DivergenceDetected
+    | e.EvaluationStarted
+    | e.EvaluationFinished
+)
+"""Events that change the summary of a run, but not what a model is."""
+
+Aside = (
+    e.DataRegistered
+    | e.DataFindingRaised
+    | e.ControllerUpdated
+    | e.BalanceAsserted
+    | e.EvaluationStepTaken
+    | e.FoldTestStarted
+    | e.FoldTestFinished
+    | e.BaselinesMeasured
+    | e.SkillMeasured
+    | e.GateDecided
+    | e.ReplayFinished
+    | e.LogVerified
+    | e.KeyRotated
+    | e.CheckpointSigned
+    | e.SegmentSealed
+    | e.LegalHoldPlaced
+    | e.LegalHoldLifted
+    | e.AlertPushFailed
+    | e.DaemonStarted
+    | e.DaemonStopped
+    | e.LeaseTaken
+    | e.ScheduleDefined
+    | e.ScheduleFired
+    | e.ScheduleSkipped
+    | e.ScheduleRetried
+    | e.ScheduleFinished
+    | e.ScheduleFailed
+    | e.SchedulePaused
+    | e.ScheduleResumed
+    | e.ScheduleTriggered
+    | e.TrainingHalted
+    | e.HaltLifted
+    | e.AuditAsked
+    | e.ExportMade
+)
+"""Events that change neither; each is named, so that a new one is decided about."""
+
+AsideOfModel = OfRunOnly | Aside
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelState:
@@ -143,52 +195,9 @@ def evolve_model(state: ModelState, event: e.Event) -> ModelState:
             return replace(state, rejections=state.rejections + (not event.promoted))
         case e.GateOverridden():
             return replace(state, overrides=state.overrides + 1)
-        case (
-            e.DataRegistered()
-            | e.DataFindingRaised()
-            | e.RunStarted()
-            | e.RunResumed()
-            | e.RunFinished()
-            | e.RunFailed()
-            | e.RunStopped()
-            | e.ControllerUpdated()
-            | e.BalanceAsserted()
-            | e.DivergenceDetected()
-            | e.EvaluationStarted()
-            | e.EvaluationStepTaken()
-            | e.EvaluationFinished()
-            | e.FoldTestStarted()
-            | e.FoldTestFinished()
-            | e.BaselinesMeasured()
-            | e.SkillMeasured()
-            | e.GateDecided()
-            | e.ReplayFinished()
-            | e.LogVerified()
-            | e.KeyRotated()
-            | e.CheckpointSigned()
-            | e.SegmentSealed()
-            | e.LegalHoldPlaced()
-            | e.LegalHoldLifted()
-            | e.AlertPushFailed()
-            | e.DaemonStarted()
-            | e.DaemonStopped()
-            | e.LeaseTaken()
-            | e.ScheduleDefined()
-            | e.ScheduleFired()
-            | e.ScheduleSkipped()
-            | e.ScheduleRetried()
-            | e.ScheduleFinished()
-            | e.ScheduleFailed()
-            | e.SchedulePaused()
-            | e.ScheduleResumed()
-            | e.ScheduleTriggered()
-            | e.TrainingHalted()
-            | e.HaltLifted()
-            | e.AuditAsked()
-            | e.ExportMade()
-        ):
-            return state
         case _:
+            if isinstance(event, AsideOfModel):
+                return state
             assert_never(event)
 
 
@@ -232,44 +241,9 @@ def evolve_run(state: RunSummary, event: e.Event) -> RunSummary:  # noqa: PLR091
             return _overridden(state, event)
         case e.ModelPromoted():
             return replace(state, promoted=state.promoted + 1, parameters=event.parameters)
-        case (
-            e.DataRegistered()
-            | e.DataFindingRaised()
-            | e.ControllerUpdated()
-            | e.BalanceAsserted()
-            | e.EvaluationStepTaken()
-            | e.FoldTestStarted()
-            | e.FoldTestFinished()
-            | e.BaselinesMeasured()
-            | e.SkillMeasured()
-            | e.GateDecided()
-            | e.ReplayFinished()
-            | e.LogVerified()
-            | e.KeyRotated()
-            | e.CheckpointSigned()
-            | e.SegmentSealed()
-            | e.LegalHoldPlaced()
-            | e.LegalHoldLifted()
-            | e.AlertPushFailed()
-            | e.DaemonStarted()
-            | e.DaemonStopped()
-            | e.LeaseTaken()
-            | e.ScheduleDefined()
-            | e.ScheduleFired()
-            | e.ScheduleSkipped()
-            | e.ScheduleRetried()
-            | e.ScheduleFinished()
-            | e.ScheduleFailed()
-            | e.SchedulePaused()
-            | e.ScheduleResumed()
-            | e.ScheduleTriggered()
-            | e.TrainingHalted()
-            | e.HaltLifted()
-            | e.AuditAsked()
-            | e.ExportMade()
-        ):
-            return state
         case _:
+            if isinstance(event, Aside):
+                return state
             assert_never(event)
 
 

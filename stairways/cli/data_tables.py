@@ -155,6 +155,12 @@ def counts_of(findings: Iterable["Finding"]) -> Counter[str]:
     return counts
 
 
+def findings_sentence(findings: Iterable["Finding"]) -> str:
+    """Return in one sentence that bars have findings, how many of each kind, and where to look."""
+    said = ", ".join(f"{count:,} {kind}" for kind, count in counts_of(findings).items())
+    return f"the bars have findings ({said}); `stairways data check FILE` shows them"
+
+
 def first_of_each(findings: Sequence["Finding"], listed: int) -> Iterator["Finding"]:
     """Yield the first ``listed`` findings of each kind and symbol."""
     seen: Counter[tuple[str, str]] = Counter()

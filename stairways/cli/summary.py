@@ -1,6 +1,6 @@
 """How a run went: one row an attempt, then one sentence that counts the same rows."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 
 Steered = Mapping[Attempt, Steering]
+SELDOM = 0.1
+"""Orders filled for each decision to trade below which a summary speaks of it."""
 
 
 def print_summary(
@@ -35,7 +37,8 @@ def print_summary(
         return
     print_rows(app.out, [asdict(cycle) for cycle in summary.cycles], CYCLES, "table")
     app.out.print(f"\nRun {run}: {sentence(summary)}")
-    for line in (*steering_sentences(steered), *conclusion_lines(found)):
+    idle = idle_sentences(summary)
+    for line in (*steering_sentences(steered), *idle, *conclusion_lines(found)):
         app.out.print(line)
     if summary.simulated:
         app.out.print("The bars were simulated: this says nothing about any market.")
@@ -72,6 +75,38 @@ def steering_sentences(steered: Steered) -> Iterator[str]:
              if one.was_saturated]  # fmt: skip
     if spent:
         yield f"An actuator was at its limit for long in {', '.join(spent)}; it could do no more."
+
+
+def idle_sentences(summary: RunSummary) -> Iterator[str]:
+    """Yield in which cycles hardly a decision to trade on validation bars traded anything.
+
+    An order beyond the limits, or at a bar without volume, is no hold and moves nothing: a rate
+    that is on target can hide a policy that buys once and then asks for more.
+    """
+    judged = [one for one in summary.cycles if one.decisions and one.trades is not None]
+    idle = [one for one in judged if not one.trades]
+    seldom = [one for one in judged if one.trades and one.trades < SELDOM * _asked(one)]
+    if idle:
+        yield (
+            f"No order was filled on validation bars in {_numbers(idle)}: what was earned there "
+            "is interest."
+        )
+    if seldom:
+        yield (
+            f"Fewer than one in ten decisions to trade on validation bars filled an order in "
+            f"{_numbers(seldom)}: the others asked for more than the limits let, which is no hold."
+        )
+
+
+def _asked(one: CycleSummary) -> float:
+    """Return how many decisions were no holds."""
+    return (one.decisions or 0) * (1.0 - (one.hold_rate or 0.0))
+
+
+def _numbers(cycles: Sequence[CycleSummary]) -> str:
+    """Return cycles in words."""
+    numbers = ", ".join(str(one.cycle) for one in cycles)
+    return f"cycle {numbers}" if len(cycles) == 1 else f"cycles {numbers}"
 
 
 def _span(values: Iterable[float | None], sign: str) -> str:

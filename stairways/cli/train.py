@@ -13,6 +13,7 @@ import structlog
 from structlog.contextvars import bind_contextvars, bound_contextvars
 
 from stairways.cli.data_options import Declared, declarations
+from stairways.cli.data_tables import findings_sentence
 from stairways.cli.portable import enter, enter_recorded
 from stairways.cli.preconditions import check_surroundings, refuse_unheard_flags
 from stairways.cli.summary import print_summary
@@ -267,7 +268,10 @@ def _new_job(
     run: str | None,
 ) -> tuple["Job", "EventStore"]:
     """Read and check the bars before anything is written, then register them."""
-    new = job_on(app, declared.assuming(ASSUMED).load(bars), warm_start, run)
+    aligned = declared.assuming(ASSUMED).load(bars)
+    new = job_on(app, aligned, warm_start, run)
+    if aligned.findings:
+        _LOG.warning(findings_sentence(aligned.findings))
     if declared.values["adjustment"] is None:
         _LOG.info(f"prices were taken as adjusted for {ASSUMED}; --adjustment says otherwise")
     return new

@@ -1,7 +1,7 @@
 """The gates: what is measured, against which limit, and the verdict over all of them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median
 
 from stairways.core.events import BaselinesMeasured, SkillMeasured
@@ -157,9 +157,12 @@ def _divergence(measured: Measured, limit: float) -> Gate:
 def _advice(measured: Measured) -> tuple[Gate, ...]:
     skill, rules, simple = measured.skill, measured.statistics, measured.baselines
     middle = median(simple.random)
-    nothing = " (of nothing: no order was filled)" if not measured.trades_per_day else ""
+    traded = measured.trades_per_day > 0
+    nothing = "" if traded else " (of nothing: no order was filled)"
+    sharpe = _advisory("sharpe", measured.sharpe, 0.0, f"annualised Sharpe ratio{nothing}")
+    pace = _advisory("trades_per_day", measured.trades_per_day, 0.0, f"fills a session{nothing}")
     return (
-        _advisory("sharpe", measured.sharpe, 0.0, f"annualised Sharpe ratio{nothing}"),
+        replace(sharpe, passed=sharpe.passed and traded),
         _advisory(
             "deflated_sharpe",
             skill.deflated_sharpe,
@@ -167,7 +170,7 @@ def _advice(measured: Measured) -> tuple[Gate, ...]:
             f"probability that it beats the best by chance of {skill.trials} tried",
         ),
         _advisory("win_rate", measured.win_rate, 0.5, f"share of closed trades that won{nothing}"),
-        _advisory("trades_per_day", measured.trades_per_day, 0.0, "fills a session"),
+        replace(pace, passed=traded),
         _above("buy_and_hold", measured.profit - simple.buy_and_hold),
         _above("always_hold", measured.profit - simple.always_hold),
         _above("random", measured.profit - middle),

@@ -190,10 +190,18 @@ def complaints(
         if not low > 0:
             yield f"return above {what} may be {low:+.1%} to {high:+.1%} a year"
     if beaten < rules.confidence:
-        yield f"ahead of {beaten:.0%} of the random policies, not {rules.confidence:.0%}"
+        ahead, wanted = _apart(beaten, rules.confidence, ".0%", ".2%")
+        yield f"ahead of {ahead} of the random policies, not {wanted}"
     if deflated < rules.deflated_sharpe:
         counted = "1 model" if tried == 1 else f"{tried} models"
-        yield f"deflated Sharpe {deflated:.2f} for {counted} tried, not {rules.deflated_sharpe:g}"
+        reached, wanted = _apart(deflated, rules.deflated_sharpe, ".2f", ".6f")
+        yield f"deflated Sharpe {reached} for {counted} tried, not {wanted}"
+
+
+def _apart(value: float, limit: float, rough: str, fine: str) -> tuple[str, str]:
+    """Return a value and the limit it misses in words that differ, if need be with more digits."""
+    said = f"{value:{rough}}", f"{limit:{rough}}"
+    return said if said[0] != said[1] else (f"{value:{fine}}", f"{limit:{fine}}")
 
 
 _AGAINST = {

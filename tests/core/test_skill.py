@@ -14,6 +14,7 @@ from stairways.core.skill import (
     SkillRules,
     Trial,
     beaten_share,
+    complaints,
     pooled,
     returns_of,
     trials_among,
@@ -183,6 +184,22 @@ def test_returns_that_never_vary_have_no_ratio_and_show_no_skill() -> None:
     assert (found.probabilistic_sharpe, found.deflated_sharpe, found.beaten) == (0.0, 0.0, 0.0)
     assert found.over_random == pytest.approx((0.0, 0.0, 0.0), abs=1e-6)
     assert not found.skill
+
+
+def test_a_figure_that_misses_its_limit_by_a_hair_is_not_told_as_the_limit() -> None:
+    figures = dict.fromkeys(
+        ("over_buy_and_hold", "over_always_hold", "over_random"), (0.1, 0.2, 0.3)
+    )
+    close = complaints(figures, RULES, blocks=99, beaten=0.948, deflated=0.94999, tried=2)
+    assert list(close) == [
+        "ahead of 94.80% of the random policies, not 95.00%",
+        "deflated Sharpe 0.949990 for 2 models tried, not 0.950000",
+    ]
+    far = complaints(figures, RULES, blocks=99, beaten=0.5, deflated=0.5, tried=1)
+    assert list(far) == [
+        "ahead of 50% of the random policies, not 95%",
+        "deflated Sharpe 0.50 for 1 model tried, not 0.95",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pytest
 import torch
 
+from stairways.cli.summary import idle_sentences
 from stairways.core import events as e
 from stairways.errors import BarsRefusedError, TrainingFailedError
 from stairways.market.bars import Bars
@@ -17,6 +18,7 @@ from stairways.market.canonical import encode_bars
 from stairways.service.replay.run import replay_run
 from stairways.service.stairway.journal import decoded
 from stairways.service.stairway.run import Job, check_job, run_stairway
+from stairways.service.stairway.unfinished import summary_of
 from stairways.store.memory import MemoryStore
 from stairways.training.calibration import Calibration, decided, sampled
 from tests.small_run import NewJob, small_plan
@@ -86,8 +88,25 @@ def test_where_nothing_was_traded_the_gates_say_so(
     (result,) = [event for event in told if isinstance(event, e.EvaluationFinished)]
     assert (result.trades, result.final_equity > result.start_equity) == (0, True)  # interest
     advice = {event.gate: event.reason for event in told if isinstance(event, e.GateDecided)}
-    assert "no order was filled" in advice["sharpe"]
-    assert "no order was filled" in advice["win_rate"]
+    for gate in ("sharpe", "win_rate", "trades_per_day"):
+        assert "no order was filled" in advice[gate]
+    passed = {event.gate: event.passed for event in told if isinstance(event, e.GateDecided)}
+    assert not any(passed[gate] for gate in ("sharpe", "win_rate", "trades_per_day", "skill"))
+    [sentence] = idle_sentences(summary_of(store, "r1"))
+    assert sentence.startswith("No order was filled on validation bars in cycle 1: ")
+
+
+def test_a_policy_that_buys_once_and_asks_for_more_is_told_as_such(
+    new_job: NewJob, store: MemoryStore, bars: Bars
+) -> None:
+    run_on(bars, new_job(store, **ONE), store)
+    summary = summary_of(store, "r1")
+    [one] = summary.cycles
+    assert list(idle_sentences(summary)) == []
+    once = replace(summary, cycles=(replace(one, trades=2, decisions=300, hold_rate=0.7),))
+    [sentence] = idle_sentences(once)
+    assert sentence.startswith("Fewer than one in ten decisions to trade on validation bars")
+    assert "in cycle 1: " in sentence
 
 
 def test_a_price_that_stands_still_is_refused_before_anything_is_written(bars: Bars) -> None:

@@ -26,7 +26,6 @@ Float32 = npt.NDArray[np.float32]
 Float64 = npt.NDArray[np.float64]
 Int64 = npt.NDArray[np.int64]
 Bool = npt.NDArray[np.bool_]
-RECENT = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +63,7 @@ class Update:
 
 
 class Learner:
-    """A PPO policy, its optimiser and the two generators that training draws from.
-
-    ``recent`` has some observations of the last rollout, by which the next margin is
-    calibrated; none before the first.
-    """
+    """A PPO policy, its optimiser and the two generators that training draws from."""
 
     def __init__(
         self,
@@ -81,7 +76,6 @@ class Learner:
         self.rules = rules
         self.sampling = sampling
         self.shuffling = shuffling
-        self.recent = np.zeros((0, *(model.observation_space.shape or ())), np.float32)
 
     @property
     def policy(self) -> MarginPolicy:
@@ -121,13 +115,27 @@ class Learner:
         with torch.no_grad():
             for step in range(self.rules.rollout):
                 seen[step] = lanes.observations
-                choice, taken = self._sample(torch.from_numpy(seen[step]))
+                choice, taken = self._sample(seen[step], self.sampling)
                 choices.append(choice)
                 log_probabilities.append(taken)
                 final[step] = lanes.step(action_codes(choice)).final_observations
-            self.recent = _sampled_rows(seen)
             chosen = np.stack(choices), torch.stack(log_probabilities).numpy()
             return self._rollout(lanes, seen, final, *chosen)
+
+    def rehearse(self, lanes: Lanes, draws: np.random.Generator) -> Float32:
+        """Return what the next rollout would see if it drew from ``draws``, ``(n L, d)``.
+
+        Nothing remembers it: the lanes stand where they stood, and no generator of the learner
+        has moved. The trace of ``lanes`` must be empty, and is.
+        """
+        before = lanes.state()
+        seen = np.zeros((self.rules.rollout, *lanes.observations.shape), np.float32)
+        with torch.no_grad():
+            for step in range(self.rules.rollout):
+                seen[step] = lanes.observations
+                lanes.step(action_codes(self._sample(seen[step], draws)[0]))
+        lanes.restore(before)
+        return seen.reshape(-1, seen.shape[-1])
 
     def improve(self, rollout: Rollout) -> Update:
         """Learn from ``rollout``; raises ``TrainingFailedError`` when a loss is not finite."""
@@ -141,11 +149,13 @@ class Learner:
                 rows.append(self._minibatch(*(array[chosen] for array in flat)))
         return self._summary(rows)
 
-    def _sample(self, observation: torch.Tensor) -> tuple[Int64, torch.Tensor]:
+    def _sample(
+        self, observation: Float32, draws: np.random.Generator
+    ) -> tuple[Int64, torch.Tensor]:
         """Return a sampled choice for each lane and the log-probability of all of them."""
-        logits = self.policy.with_margin(self.policy.logits(observation))
+        logits = self.policy.with_margin(self.policy.logits(torch.from_numpy(observation)))
         log_probabilities = torch.log_softmax(logits, dim=-1)
-        choice = draw(log_probabilities.exp().numpy(), self.sampling)
+        choice = draw(log_probabilities.exp().numpy(), draws)
         taken = log_probabilities.gather(-1, torch.from_numpy(choice)[..., None])
         return choice, taken.squeeze(-1).sum(dim=-1)
 
@@ -258,12 +268,6 @@ def action_codes(choices: Int64) -> Int64:
     count = choices.shape[1]
     codes: Int64 = choices @ (3 ** np.arange(count - 1, -1, -1, dtype=np.int64))
     return codes
-
-
-def _sampled_rows(seen: Float32) -> Float32:
-    """Return at most ``RECENT`` of ``(n, L, d)`` observations, evenly spread."""
-    flat = seen.reshape(-1, seen.shape[-1])
-    return flat[:: -(-len(flat) // RECENT)].copy()
 
 
 def _flatten(buffer: RolloutBuffer) -> tuple[torch.Tensor, ...]:

@@ -25,7 +25,6 @@ from stairways.training.learner import Float32, Learner
 Arrays = dict[str, npt.NDArray[Any]]
 META = "stairways"
 PARAMETER, MOMENT, LANES = "parameter.", "adam.", "lanes."
-RECENT = "recent"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +41,6 @@ def capture(learner: Learner, lanes: Lanes) -> State:
         **_prefixed(PARAMETER, parameter_arrays(learner)),
         **_prefixed(MOMENT, _moments(learner)),
         **_prefixed(LANES, lanes.state()),
-        RECENT: learner.recent,
     }
     generators: dict[str, Json] = {
         "sampling": generator_state(learner.sampling),
@@ -59,7 +57,6 @@ def restore(state: State, learner: Learner, lanes: Lanes | None = None) -> None:
     assert isinstance(generators, dict)  # noqa: S101 - format 1
     set_generator(learner.sampling, generators["sampling"])
     set_generator(learner.shuffling, generators["shuffling"])
-    learner.recent = state.arrays[RECENT].copy()
     if lanes is not None:
         lanes.restore(stripped(LANES, state.arrays))
 

@@ -117,8 +117,8 @@ def test_termination_and_truncation_are_never_confused(
     assert (True, True) not in ends
     patient = TradingEnv(falling, trading=free)
     patient.reset(seed=1)
-    ends = [patient.step(np.array([1]))[2:4] for _ in range(59)]
-    assert ends == [(False, False)] * 58 + [(False, True)]
+    ends = [patient.step(np.array([1]))[2:4] for _ in range(30)]
+    assert ends == [(False, False)] * 29 + [(False, True)]
 
 
 @pytest.fixture

@@ -247,10 +247,18 @@ def test_every_episode_fits_into_its_window(tape: Tape) -> None:
     assert not (steps["truncated"] & steps["terminated"]).any()
 
 
-def test_a_long_episode_is_shortened_to_its_window(tape: Tape) -> None:
-    assert lanes_on(tape, window=(FIRST, 100)).episode_length == 39
+def test_a_long_episode_is_shortened_to_half_of_its_window(tape: Tape) -> None:
+    assert lanes_on(tape, window=(FIRST, 100)).episode_length == 20
     assert lanes_on(tape, trading=TradingRules(episode_length=5)).episode_length == 5
     assert lanes_on(tape, window=(FIRST, 100), start=80).episode_length == 19
+
+
+def test_every_row_of_a_short_window_is_decided_on(tape: Tape) -> None:
+    patient = TradingRules(hard_stop=1.0)
+    env = lanes_on(tape, count=64, capacity=200, window=(FIRST, 200), trading=patient)
+    for _ in range(200):
+        env.step(np.full(64, 4))
+    assert set(env.trace.steps["row"].ravel().tolist()) == set(range(FIRST, 199))
 
 
 @pytest.mark.parametrize("window", [(FIRST, FIRST), (FIRST, FIRST + 1)])

@@ -7,11 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from stable_baselines3.common.logger import Logger
 
+from stairways.env.lanes import Lanes
 from stairways.env.spaces import action_space, observation_space
 from stairways.env.tape import tape_of
 from stairways.market.simulation import simulate
 from stairways.service.stairway.climb import make_lanes
 from stairways.service.stairway.plan import windows_of
+from stairways.training import state as states
 from stairways.training.calibration import decided, sampled
 from stairways.training.evaluator import best
 from stairways.training.learner import Learner, Rollout, action_codes, draw
@@ -19,7 +21,7 @@ from stairways.training.policy import build_ppo
 from tests.small_run import small_plan
 
 
-def learner_and_rollout(symbols: int) -> tuple[Learner, Rollout]:
+def learner_and_lanes(symbols: int) -> tuple[Learner, Lanes]:
     plan = small_plan()
     bars = simulate([f"S{i}" for i in range(symbols)], 600, seed=3).bars
     tape = tape_of(bars, plan.trading)
@@ -27,7 +29,12 @@ def learner_and_rollout(symbols: int) -> tuple[Learner, Rollout]:
     learner = Learner(model, plan.ppo, np.random.default_rng(1), np.random.default_rng(2))
     learner.policy.margin = 0.7
     windows = windows_of(bars, tape.warm_up, plan.programme)
-    return learner, learner.collect(make_lanes(plan, tape, windows, 1))
+    return learner, make_lanes(plan, tape, windows, 1)
+
+
+def learner_and_rollout(symbols: int) -> tuple[Learner, Rollout]:
+    learner, lanes = learner_and_lanes(symbols)
+    return learner, learner.collect(lanes)
 
 
 @pytest.mark.parametrize("symbols", [1, 2, 3])
@@ -57,6 +64,16 @@ def test_the_probability_of_an_action_is_that_of_the_policy_with_its_margin() ->
         values, logged, _ = learner.policy.evaluate_actions(flat, actions)
     assert np.allclose(rollout.log_probabilities.ravel(), logged.numpy(), atol=1e-6)
     assert np.allclose(rollout.values.ravel(), values.flatten().numpy(), atol=1e-5)
+
+
+def test_a_rehearsal_sees_what_the_rollout_sees_and_leaves_nothing_behind() -> None:
+    learner, lanes = learner_and_lanes(2)
+    before = states.pack(states.capture(learner, lanes))
+    seen = learner.rehearse(lanes, np.random.default_rng(1))
+    assert states.pack(states.capture(learner, lanes)) == before
+    assert not lanes.taken
+    rollout = learner.collect(lanes)  # which draws from the same seed
+    assert np.array_equal(seen, rollout.observations.reshape(seen.shape))
 
 
 def test_a_margin_moves_the_hold_rate_of_sampled_actions_to_the_target() -> None:

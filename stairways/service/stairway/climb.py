@@ -26,12 +26,13 @@ from stairways.service.stairway.plan import Plan
 from stairways.store.contract import Appended
 from stairways.training import state as states
 from stairways.training.authority import bonus_ratio, saturation
-from stairways.training.calibration import observations, sampled
+from stairways.training.calibration import sampled
 from stairways.training.learner import Float32, Learner, Rollout, Update
 from stairways.training.recorder import Clock, rollout_events
 from stairways.training.state import State
 
 START = Position(0)
+REHEARSALS = 2
 
 Brake = Callable[[], str | None]
 """Asked before every rollout and every cycle; returns why to stop there, or None to go on."""
@@ -185,8 +186,8 @@ class Climber:
 
     def act(self, cycle: Cycle) -> Rollout:
         """Collect a rollout under a margin for the target, and make it durable."""
-        self._set_margin(cycle.target)
         self.lanes.clear_trace()
+        self._set_margin(cycle.target)
         rollout = self.learner.collect(self.lanes)
         self.record(rollout)
         return rollout
@@ -244,15 +245,19 @@ class Climber:
     def _set_margin(self, target: float) -> None:
         """Set the margin for one rollout and its update: calibrated, then steered.
 
-        It is calibrated on what the last rollout saw. It answers hundreds of decisions late, so
-        a gentle authority keeps it from swinging.
+        It is calibrated on rehearsals of the rollout, with draws of their own: the first under
+        the margin in force, the next under what came of the one before. What the lanes last did
+        answers hundreds of decisions late, so a gentle authority keeps it from swinging.
         """
-        control, seen = self.plan.training_control, self.learner.recent
-        if not len(seen):
-            seen = observations(self.tape, self.windows.train)
-        calibration = sampled(self.learner.logits(seen), setpoint(target, control))
-        margin = calibration.margin(self.lanes.output, control)
-        self.reach = calibration.reach(control)
+        control = self.plan.training_control
+        draws = self.plan.generator("rehearsal", self.progress.steps)
+        margin = self.lanes.margin
+        for _ in range(REHEARSALS):
+            self.learner.policy.margin = margin
+            seen = self.learner.rehearse(self.lanes, draws)
+            calibration = sampled(self.learner.logits(seen), setpoint(target, control))
+            margin = calibration.margin(self.lanes.output, control)
+            self.reach = calibration.reach(control)
         self.learner.policy.margin = margin
         self.lanes.set_margin(margin)
 

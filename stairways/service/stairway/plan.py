@@ -17,7 +17,8 @@ from stairways.market.bars import Bars
 from stairways.training.rules import PpoRules
 
 SHORTEST_WINDOW = 30
-PURPOSES = ("weights", "sampling", "shuffling", "lanes", "baseline", "bootstrap", "seeds")
+PURPOSES = ("weights", "sampling", "shuffling", "lanes", "baseline", "bootstrap", "seeds",
+            "rehearsal")  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -49,11 +49,19 @@ class TradingRules:
     soft_limit: float = 0.02  # drawdown from which the penalty grows
     hard_stop: float = 0.20  # drawdown that terminates the episode
     drawdown_weight: float = 0.1  # basis points of penalty for one of drawdown beyond the limit
-    episode_length: int = 1_000  # steps at most
+    episode_length: int = 1_000  # steps at most, and at most half of the window
 
     def __post_init__(self) -> None:
         for complaint in _complaints(self):
             raise SettingsError(complaint)
+
+    def steps_within(self, bars: int) -> int:
+        """Return the steps of an episode that begins anywhere in a window of ``bars`` bars.
+
+        At most half of the window: lanes that all had to begin at the same few bars would see
+        the same bars, and never some others.
+        """
+        return min(self.episode_length, bars // 2)
 
 
 def _complaints(rules: TradingRules) -> Iterator[str]:

@@ -66,10 +66,8 @@ class Lanes:
     """``count`` accounts that trade rows ``window[0]`` to ``window[1] - 1`` of a tape.
 
     An episode starts flat, with the starting capital, at a row drawn from ``seed`` such
-    that it fits into the window, and lasts ``episode_length`` steps or half of the window,
-    whichever is less: lanes that all had to begin at the same few rows would see the same
-    bars and never some others. With ``start`` every episode begins there and lasts until the
-    window ends. The controller sees the decisions of all lanes in order and outlives episodes.
+    that it fits into the window, and lasts ``TradingRules.steps_within`` it. With ``start``
+    every episode begins there and lasts until the window ends. The controller sees the decisions of all lanes in order and outlives episodes.
     ``capacity`` is the number of steps the trace can hold before it must be cleared.
     """
 
@@ -304,7 +302,7 @@ def _episode_length(
             f" {rules.episode_length} steps: one step needs {SHORTEST_WINDOW} bars"
         )
     if start is None:
-        return min(rules.episode_length, (last - first) // 2)
+        return rules.steps_within(last - first)
     if not first <= start < last - 1:
         raise SettingsError(f"the start {start} leaves no step in the window {window}")
     return last - 1 - start

@@ -55,7 +55,7 @@ class Setup:
             window=(first, last),
             first_step=first_step,
             lanes=self.lanes,
-            episode_length=min(self.rules.episode_length, last - first - 1),
+            episode_length=self.rules.steps_within(last - first),
             hard_stop=self.rules.hard_stop,
         )
 

@@ -67,7 +67,8 @@ class Lanes:
 
     An episode starts flat, with the starting capital, at a row drawn from ``seed`` such
     that it fits into the window, and lasts ``TradingRules.steps_within`` it. With ``start``
-    every episode begins there and lasts until the window ends. The controller sees the decisions of all lanes in order and outlives episodes.
+    every episode begins there and lasts until the window ends. The controller sees the
+    decisions of all lanes in order and outlives episodes.
     ``capacity`` is the number of steps the trace can hold before it must be cleared.
     """
 

@@ -9,9 +9,11 @@ import re
 import shutil
 import subprocess
 import sys
+import warnings
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pandas as pd
@@ -25,7 +27,7 @@ from stairways.core import events as e
 from stairways.core.merkle import root_of
 from stairways.core.values import StreamName
 from stairways.service.export.bundle import VERIFIER
-from stairways.service.export.proofs import gaps
+from stairways.service.export.proofs import gaps, prove_records
 from stairways.service.export.tables import columns_of, table_names
 from stairways.service.export.verify_bundle import root_of as stranger_root
 from stairways.service.seal import seal_log
@@ -110,7 +112,7 @@ def test_a_stranger_finds_that_everything_holds(bundle: Path, key: PrivateKey) -
     done = check(bundle, "--key", str(key.public), "--kept", str(kept))
 
     assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.splitlines()[-1] == "everything holds"
+    assert done.stdout.splitlines()[-1] == "everything holds, except what is named as not proven"
     assert re.search(r"balances +\d\d+ validation balances derived again", done.stdout)
 
 
@@ -121,6 +123,22 @@ def test_the_checker_in_the_bundle_is_the_one_of_the_program(bundle: Path) -> No
 
 def _edit(name: str, old: bytes, new: bytes) -> Callable[[str, bytes], bytes | None]:
     return lambda entry, content: content.replace(old, new, 1) if entry == name else content
+
+
+def _put(name: str, new: bytes) -> Callable[[str, bytes], bytes]:
+    return lambda entry, content: new if entry == name else content
+
+
+def _with_manifest(bundle: Path) -> Path:
+    """Let a changed bundle's manifest name the files that are in it now."""
+    with zipfile.ZipFile(bundle) as held:
+        manifest = json.loads(held.read("manifest.json"))
+        if "files" not in manifest:
+            return bundle
+        for name in manifest["files"]:
+            manifest["files"][name] = hashlib.sha256(held.read(name)).hexdigest()
+    again = bundle.rename(bundle.with_name("before.zip"))
+    return rewritten(again, _put("manifest.json", json.dumps(manifest).encode()))
 
 
 CHANGES = {
@@ -181,8 +199,178 @@ def test_a_bundle_of_a_log_nobody_signed_says_so(tmp_path: Path) -> None:
     assert export(url, "bundle", tmp_path / "run.zip").exit_code == 0
     done = check(tmp_path / "run.zip")
 
-    assert done.returncode == 0, done.stdout
+    assert done.returncode == 2, done.stdout
     assert "NONE: nobody signed the log" in done.stdout
+    assert "holds" not in done.stdout
+
+
+def test_without_a_key_or_a_kept_checkpoint_nothing_is_called_proven(bundle: Path) -> None:
+    done = check(bundle)
+
+    assert done.returncode == 2, done.stdout
+    assert "signature    NOT CHECKED" in done.stdout
+    assert "NOT PROVEN   the bundle agrees with itself" in done.stdout
+    assert "holds" not in done.stdout
+
+
+def _without(log: str, bundle: Path, gone: Callable[[dict[str, Any]], object]) -> Path:
+    """Leave records out of the bundle and make proof and manifest fit, as a forger would."""
+    with zipfile.ZipFile(bundle) as held:
+        lines = held.read("records.jsonl").splitlines(keepends=True)
+        proof = json.loads(held.read("proof.json"))
+        manifest = json.loads(held.read("manifest.json"))
+    kept = [line for line in lines if not gone(json.loads(line))]
+    assert len(kept) < len(lines)
+    store = open_sql_store(log, read_only=True)
+    indexes = [json.loads(line)["position"] - 1 for line in kept]
+    proof["hashes"] = [one.hex() for one in prove_records(store, indexes, proof["size"])]
+    store.close()
+    made = json.dumps(proof).encode()
+    manifest["files"]["proof.json"] = hashlib.sha256(made).hexdigest()
+    forged = {
+        "records.jsonl": b"".join(kept),
+        "proof.json": made,
+        "manifest.json": json.dumps(manifest).encode(),
+    }
+    return rewritten(bundle, forged.get)
+
+
+def _is(type_: str, cycle: int) -> Callable[[dict[str, Any]], bool]:
+    return lambda one: one["type"] == type_ and one["payload"]["cycle"] == cycle
+
+
+LEFT_OUT = {
+    "the gates of a cycle": (_is("GateDecided", 1), "record 1 of model-default is missing"),
+    "every word about the model": (
+        lambda one: one["stream"] == "model-default",
+        "the verdict on cycle 1, attempt 1, is missing",
+    ),
+    "the last promotion": (_is("ModelPromoted", 2), "the promotion that the verdict at"),
+    "the last cycle": (
+        lambda one: one["payload"].get("cycle") == 2 and one["stream"] == "model-default",
+        "the verdict on cycle 2",
+    ),
+    "a step of training": (
+        lambda one: one["type"] == "StepTaken" and one["payload"]["step"] == 7,
+        "of run-r1 is missing",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", LEFT_OUT)
+def test_a_bundle_that_leaves_decisions_out_is_wrong_though_its_proof_fits(
+    log: str, bundle: Path, key: PrivateKey, what: str
+) -> None:
+    gone, said = LEFT_OUT[what]
+
+    done = check(_without(log, bundle, gone), "--key", str(key.public))
+
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "signature    by" in done.stdout
+    assert said in done.stdout.splitlines()[-1]
+
+
+def test_a_bundle_has_what_other_runs_said_of_the_model(log: str, bundle: Path) -> None:
+    store = open_sql_store(log, read_only=True)
+    due = [r.position for r in store.read(stream=StreamName("model-default"))]
+    store.close()
+
+    with zipfile.ZipFile(bundle) as held:
+        told = map(json.loads, held.read("records.jsonl").splitlines())
+        assert [one["position"] for one in told if one["stream"] == "model-default"] == due
+
+
+def test_the_results_are_told_from_the_records_and_the_page_is_called_unproven(
+    bundle: Path, key: PrivateKey
+) -> None:
+    def forged(name: str, content: bytes) -> bytes:
+        if name == "report.html":
+            return page
+        return content.replace(digest, hashlib.sha256(page).hexdigest().encode())
+
+    with zipfile.ZipFile(bundle) as held:
+        old = held.read("report.html")
+    page, digest = old.replace(b"+0.", b"+9."), hashlib.sha256(old).hexdigest().encode()
+    done = check(rewritten(bundle, forged), "--key", str(key.public))
+
+    assert re.search(r"result +cycle 1, attempt 1: return [+-]\d\.\d\d%, hold rate", done.stdout)
+    assert "not proven   report.html, README.txt and manifest.json" in done.stdout
+    with zipfile.ZipFile(bundle) as held:
+        assert "report.html    the run on one page: NOT PROVEN" in held.read("README.txt").decode()
+
+
+def test_a_bundle_without_a_promoted_model_is_wrong(bundle: Path, key: PrivateKey) -> None:
+    with zipfile.ZipFile(bundle) as held:
+        told = [json.loads(line) for line in held.read("records.jsonl").splitlines()]
+    model = next(one["payload"]["state"] for one in told if one["type"] == "ModelPromoted")
+
+    done = check(
+        rewritten(bundle, lambda name, content: None if name.endswith(model) else content),
+        "--key",
+        str(key.public),
+    )
+
+    assert (done.returncode, f"blobs/{model} is missing" in done.stdout) == (1, True)
+
+
+@pytest.mark.parametrize("name", ["../../evil", "blobs/" + "0" * 64, "verify.py", "blobs/"])
+def test_a_bundle_with_something_that_does_not_belong_there_is_wrong(
+    bundle: Path, key: PrivateKey, name: str
+) -> None:
+    more = rewritten(bundle, lambda _, content: content)
+    with zipfile.ZipFile(more, "a") as added, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # zipfile warns of a second verify.py
+        added.writestr(name, b"x")
+
+    done = check(more, "--key", str(key.public))
+
+    assert (done.returncode, name in done.stdout.splitlines()[-1]) == (1, True)
+
+
+RUBBISH = {
+    "deep JSON": (_put("proof.json", b"[" * 200_000), "proof.json is malformed"),
+    "cut records": (
+        lambda name, content: content[:1000] if name == "records.jsonl" else content,
+        "of records.jsonl is malformed",
+    ),
+    "no records": (_put("records.jsonl", b""), "records.jsonl is empty"),
+    "fewer records": (
+        lambda name, content: (
+            content[: content.index(b"\n", len(content) // 2) + 1]
+            if name == "records.jsonl"
+            else content
+        ),
+        "the proof is too short for the records",
+    ),
+    "an empty manifest": (_put("manifest.json", b"{}"), "manifest.json has no format"),
+    "a manifest that is a list": (_put("manifest.json", b"[]"), "manifest.json is malformed"),
+    "a bad checkpoint": (_put("checkpoint", b"\xff"), "checkpoint is malformed"),
+}
+
+
+@pytest.mark.parametrize("what", RUBBISH)
+def test_rubbish_in_a_bundle_is_named_with_its_place(
+    bundle: Path, key: PrivateKey, what: str
+) -> None:
+    change, said = RUBBISH[what]
+
+    done = check(_with_manifest(rewritten(bundle, change)), "--key", str(key.public))
+
+    assert (done.returncode, done.stderr) == (1, "")
+    assert said in done.stdout.splitlines()[-1]
+
+
+@pytest.mark.parametrize("option", ["--key", "--kept"])
+def test_an_argument_that_cannot_be_used_is_named_and_is_no_fault_of_the_bundle(
+    bundle: Path, option: str
+) -> None:
+    junk = bundle.parent / "junk"
+    junk.write_bytes(b"junk\xff")
+
+    done = check(bundle, option, "junk")
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(f"cannot look: {option} junk: no ")
 
 
 @pytest.mark.parametrize("size", range(1, 20))

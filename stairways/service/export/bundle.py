@@ -1,8 +1,9 @@
 """A bundle: one file that proves a run to somebody with Python and nothing else.
 
-It is a zip of the run's records as they were hashed, a proof that leads from them to the root
-of the log, the signed checkpoint over that root, the bars, the promoted models, the report, and
-the script that checks all of it. The same run at the same size of the log gives the same bytes.
+It is a zip of the run's records as they were hashed, with the whole stream of its model, a proof
+that leads from them to the root of the log, the signed checkpoint over that root, the bars, the
+promoted models, the report, and the script that checks all of it. The same run at the same size
+of the log gives the same bytes.
 """
 
 import json
@@ -15,14 +16,14 @@ from stairways.core.values import Digest, Position, digest_of
 from stairways.errors import BlobMissingError, ExportError, SealError
 from stairways.readmodels.batch import decoded
 from stairways.service.export.proofs import prove_records
-from stairways.service.export.story import last_of_run, records_of
+from stairways.service.export.story import last_of_run, proven_records
 from stairways.service.seal import checkpoint_of
 from stairways.store.contract import Record
 from stairways.store.records import record_bytes
 from stairways.store.sql import SqlStore
 
 VERIFIER = Path(__file__).with_name("verify_bundle.py")
-FORMAT = "stairways-bundle/1"
+FORMAT = "stairways-bundle/2"
 _LONG_AGO = (1980, 1, 1, 0, 0, 0)  # the first moment a zip can name
 _README = """{format}: run {run} of a Stairways log, {size} events long, root {root}.
 
@@ -32,12 +33,15 @@ To check it with Python 3 alone:
 
 Take verify.py and the public key from somewhere you trust, not from here; {signed}
 
-records.jsonl  each record as it was hashed: SHA-256(0x00 || line) is its RFC 6962 leaf
+records.jsonl  each record as it was hashed: SHA-256(0x00 || line) is its RFC 6962 leaf; the run,
+               and all that was said of its model until then, so that a gap is seen
 proof.json     the roots of the parts of the tree that hold none of the records, in the order of
                a walk from the root that splits at the largest power of two
 checkpoint     the log's size and root, signed (C2SP signed note)
 blobs/         bars and promoted models under their SHA-256
-report.html    the run on one page
+report.html    the run on one page: NOT PROVEN by anything in here, and neither are this text and
+               manifest.json. Read it beside the results that verify.py derives, or make it again
+               from the log with `stairways export`.
 """
 
 
@@ -52,9 +56,9 @@ def write_bundle(log: SqlStore, run: str, report: bytes, file: Path) -> None:
     blobs: dict[Digest, None] = {}
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as bundle:
         with bundle.open(_entry("records.jsonl"), "w") as lines:
-            for record in records_of(log, run, Position(size)):
+            for record in proven_records(log, run, Position(size)):
                 indexes.append(record.position - 1)
-                blobs.update(dict.fromkeys(_blobs(record)))
+                blobs.update(dict.fromkeys(_blobs(record, run)))
                 lines.write(record_bytes(record) + b"\n")
         hashes = [one.hex() for one in prove_records(log, indexes, size)]
         small = {
@@ -92,13 +96,13 @@ def _checkpoint(log: SqlStore, last: Position) -> tuple[str, int]:
     return "", log.head().size
 
 
-def _blobs(record: Record) -> Iterator[Digest]:
-    """Yield the blobs that a bundle holds: bars, and the states of promoted models."""
+def _blobs(record: Record, run: str) -> Iterator[Digest]:
+    """Yield the blobs that a bundle holds: bars, and the states of models the run promoted."""
     if record.type in ("RunStarted", "ModelPromoted"):
         match decoded(record):
             case e.RunStarted() as started:
                 yield started.data
-            case e.ModelPromoted() as promoted:
+            case e.ModelPromoted() as promoted if promoted.run == run:
                 yield promoted.state
             case _:
                 pass

@@ -1,12 +1,13 @@
 """The records that tell of a run: its own, its model's about it, its bars', and its audits'."""
 
 import heapq
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from stairways.core.values import Position, StreamName
 from stairways.service.audit.asking import Filter, events
 from stairways.service.data import stream_of
 from stairways.service.runs import run_stream
+from stairways.service.stairway.journal import MODEL_STREAM
 from stairways.service.stairway.unfinished import start_of
 from stairways.store.contract import Record
 from stairways.store.sql import SqlStore
@@ -24,11 +25,17 @@ def records_of(log: SqlStore, run: str, until: Position | None = None) -> Iterat
         log.read(stream=bars, until=until),
         log.read(types=("KeyRotated",), until=until),
     )
-    last = 0
-    for record in heapq.merge(*reads, key=lambda record: record.position):
-        if record.position > last:
-            last = record.position
-            yield record
+    return _once(heapq.merge(*reads, key=_place))
+
+
+def proven_records(log: SqlStore, run: str, until: Position) -> Iterator[Record]:
+    """Yield the records of a run, and all others in its model's stream, each once and in order.
+
+    With the whole stream, of other runs too, its versions show whether a decision was left out.
+    """
+    model = StreamName(f"{MODEL_STREAM}{start_of(log, run).model}")
+    reads = records_of(log, run, until), log.read(stream=model, until=until)
+    return _once(heapq.merge(*reads, key=_place))
 
 
 def last_of_run(log: SqlStore, run: str) -> Position:
@@ -40,3 +47,15 @@ def last_of_run(log: SqlStore, run: str) -> Position:
         (stream, log.head().size),
     )
     return Position(min(last, log.head().size))
+
+
+def _once(records: Iterable[Record]) -> Iterator[Record]:
+    last = 0
+    for record in records:
+        if record.position > last:
+            last = record.position
+            yield record
+
+
+def _place(record: Record) -> Position:
+    return record.position

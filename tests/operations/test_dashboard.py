@@ -10,8 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from grafana_foundation_sdk.cog.encoder import JSONEncoder
+from grafana_foundation_sdk.cog.plugins import register_default_plugins
+from grafana_foundation_sdk.models import prometheus as queries
+from grafana_foundation_sdk.models.dashboard import Dashboard, Panel
 
-from ops.grafana.dashboard import ROWS, dashboard, text
+from ops.grafana.dashboard import dashboard, text
+from ops.grafana.panels import ROWS
 from stairways.core import events as e
 from stairways.core.values import StreamName
 from stairways.metrics.catalogue import OF_A_MODEL, OF_A_SCHEDULE, OF_THE_LOG
@@ -35,6 +40,44 @@ def test_the_file_is_up_to_date() -> None:
     made = "run: python -m ops.grafana.dashboard > ops/grafana/stairways.json"
 
     assert FILE.read_text(encoding="utf-8") == text(), made
+
+
+def test_grafanas_own_schema_knows_every_word_of_the_dashboard() -> None:
+    """Grafana's library reads what it knows into classes and leaves the rest out."""
+    register_default_plugins()
+    given = json.loads(FILE.read_text(encoding="utf-8"))
+    read = Dashboard.from_json(given)
+
+    assert list(lost(given, json.loads(JSONEncoder().encode(read)))) == []
+    panels = [one for one in read.panels or [] if isinstance(one, Panel)]
+    asked = [target for panel in panels for target in panel.targets or []]
+    known = [target for target in asked if isinstance(target, queries.Dataquery)]
+    assert len(known) == len(asked)
+    assert sorted({target.expr for target in known}) == QUERIES
+    given["panels"][1]["gridPoss"] = {}
+    assert list(lost(given, json.loads(JSONEncoder().encode(read)))) == ["panels/1/gridPoss"]
+
+
+Json = dict[str, Any] | list[Any] | str | float | bool | None
+
+
+def lost(given: Json, kept: Json, place: str = "") -> Iterator[str]:
+    """Yield where ``kept`` has not what was given."""
+    match given, kept:
+        case dict(), dict():
+            for key, value in given.items():
+                where = f"{place}/{key}".strip("/")
+                if key in kept:
+                    yield from lost(value, kept[key], where)
+                else:
+                    yield where
+        case list(), list():
+            assert len(given) == len(kept), place
+            for number, (value, other) in enumerate(zip(given, kept, strict=True)):
+                yield from lost(value, other, f"{place}/{number}")
+        case _:
+            if given != kept:
+                yield place
 
 
 def test_every_panel_has_a_number_a_place_and_a_description_of_its_own() -> None:

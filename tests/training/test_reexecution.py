@@ -186,9 +186,26 @@ def test_on_another_machine_replaced_parameters_are_found(
                 payload["parameters"] = digest_of(safetensors.numpy.save(held))
 
     report = trained_again(new_job(forged(store, honest, change)))
-    assert report.first is not None
-    assert (report.first.type, report.first.field) == ("PolicyUpdated", "parameters")
-    assert (report.first.expected == PARAMETER_TOLERANCE) == renamed or report.found > 1
+    far, *others = report.findings
+    assert (far.type, far.field, far.expected) == (
+        "PolicyUpdated",
+        "parameters",
+        PARAMETER_TOLERANCE,
+    )
+    assert isinstance(far.recorded, float)
+    assert far.recorded > 100 * PARAMETER_TOLERANCE
+    misnamed = [] if renamed else [(far.position, "PolicyUpdated")]
+    assert [(one.position, one.type) for one in others] == [
+        *misnamed,
+        (far.position + 1, "CycleFinished"),  # names what its update had made
+    ]
+    assert {one.field for one in others} == {"parameters"}
+    assert {one.recorded for one in others} == {parameters_at(honest, far.position)}
+
+
+def parameters_at(store: EventStore, position: int) -> str:
+    (record,) = store.read(after=Position(position - 1), until=Position(position))
+    return str(orjson.loads(record.payload)["parameters"])
 
 
 def broken_off(like: MemoryStore, store: MemoryStore, size: int) -> MemoryStore:

@@ -69,13 +69,14 @@ class Relearning:
         climber.journal = self._again.journal(
             segment.boundary, Position(segment.end - (0 if learns else 1)), spared=UNCOMPARED
         )
+        misnamed: list[Finding] = []
         try:
             stand_at(climber, segment.progress, segment.boundary)
-            misnamed = self._misnamed(climber, self._past[segment.boundary])
+            misnamed += self._misnamed(climber, self._past[segment.boundary])
             self._execute(climber, segment, learns=learns)
             climber.journal.check_end()
         except DiffersError as difference:
-            return list(difference.findings)
+            return misnamed + list(difference.findings)
         made = climber.learner.parameters()
         return misnamed + (self._distant(climber, made, end) if learns and end else [])
 

@@ -64,6 +64,7 @@ def configure(console: Console, *, level: str, style: str) -> None:
     logging.basicConfig(
         handlers=[_Forward()], level=max(_number(level), logging.WARNING), force=True
     )
+    logging.getLogger("sqlalchemy.pool").setLevel(logging.CRITICAL)  # the store tells it itself
     logging.captureWarnings(capture=True)
 
 

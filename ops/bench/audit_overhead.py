@@ -17,7 +17,7 @@ from pathlib import Path
 
 from stairways.bootstrap import App
 from stairways.cli.demo import SYMBOLS, bars_file
-from stairways.cli.train import Watcher
+from stairways.cli.watching import Watcher
 from stairways.core import events as e
 from stairways.core.progress import evolve
 from stairways.core.values import Digest, Position, StreamName, Version

@@ -26,7 +26,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from stairways.bootstrap import App, Flags
-from stairways.cli.train import Watcher
+from stairways.cli.watching import Watcher
 from stairways.core.events import CycleFinished
 from stairways.core.projections import CycleSummary
 from stairways.market.aligned import Aligned

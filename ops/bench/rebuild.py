@@ -24,7 +24,7 @@ from ops.bench.aggregates import environment_of, open_application, updated_contr
 from ops.bench.append import columns, server
 from stairways.bootstrap import App
 from stairways.cli.demo import SYMBOLS, bars_file
-from stairways.cli.train import Watcher
+from stairways.cli.watching import Watcher
 from stairways.core.values import StreamName
 from stairways.market.loading import load_bars
 from stairways.readmodels.projector import Projector

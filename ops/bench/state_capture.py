@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 from stairways.bootstrap import App
 from stairways.cli.demo import SYMBOLS, bars_file
-from stairways.cli.train import Watcher
+from stairways.cli.watching import Watcher
 from stairways.core.values import Digest
 from stairways.market.loading import load_bars
 from stairways.service.data import register_bars

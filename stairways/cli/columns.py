@@ -248,9 +248,9 @@ SCHEDULES = (
     Column("trigger", "due", cell_text),
     Column("last_fire", "last fire", brief),
     "result",
+    Column("progress", "done", percent),
     "run",
     Column("next_due", "next due", brief),
-    "paused",
     Column("holder", "kept by", lambda name: cell_text(name) if name else "nobody"),
 )
 """How schedules stand."""

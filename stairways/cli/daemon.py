@@ -17,7 +17,7 @@ from stairways.cli.printing import print_json, print_rows
 from stairways.errors import MetricsUnavailableError, SettingsError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from stairways.bootstrap import App
     from stairways.daemon.keeping import Daemon
@@ -56,11 +56,11 @@ def command(ctx: click.Context) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 @click.pass_obj
 def status(app: "App", as_json: bool) -> None:  # noqa: FBT001 - a flag of the command line
-    """Say how every schedule stands: last fire, result, next due time, who keeps it.
+    """Say how every schedule stands: last fire, result or progress, next due time, who keeps it.
 
     Exits with 1 when somebody should look: a schedule failed, nobody keeps it, or all is halted.
     """
-    from stairways.daemon.standing import schedule_rows  # noqa: PLC0415 - as above
+    from stairways.daemon.standing import remarks, schedule_rows  # noqa: PLC0415 - as above
     from stairways.service.operation.halt import sentence  # noqa: PLC0415 - help must start light
 
     with app.log(read_only=True) as store:
@@ -70,6 +70,8 @@ def status(app: "App", as_json: bool) -> None:  # noqa: FBT001 - a flag of the c
         print_json({"halted": told, "schedules": rows})
     elif rows:
         print_rows(app.out, rows, SCHEDULES, "table")
+        for remark in remarks(rows):
+            click.echo(f"{remark.rstrip('.')}.", err=True)
     else:
         click.echo("The log knows no schedule yet; start one with `stairways daemon`.", err=True)
     if halt is not None:
@@ -142,11 +144,7 @@ def _keep(app: "App") -> None:
     from stairways.service.operation.processes import this_process  # noqa: PLC0415 - as above
 
     settings = app.settings
-    if not settings.schedule:
-        raise SettingsError(
-            "The settings have no schedule; write a table [schedule.NAME] into stairways.toml "
-            "(`stairways daemon --help` shows one)."
-        )
+    _refuse_none(settings.schedule)
     signals = Signals()
     with (
         app.log(make=True, patience=PATIENCE) as store,
@@ -163,8 +161,19 @@ def _keep(app: "App") -> None:
         )
         daemon = Daemon(outside, settings.schedule, settings.daemon)
         alarm = Alarm(signals.wake)
+        daemon.start()
+        _LOG.info("daemon started", schedules=", ".join(settings.schedule), log=app.shown_database)
         with _scraped(app, store):
             _loop(app, daemon, alarm, signals)
+
+
+def _refuse_none(schedules: "Mapping[str, Schedule]") -> None:
+    """Raise ``SettingsError`` if there is no schedule, as where the file was taken away."""
+    if not schedules:
+        raise SettingsError(
+            "The settings have no schedule; write a table [schedule.NAME] into stairways.toml "
+            "(`stairways daemon --help` shows one)."
+        )
 
 
 @contextmanager
@@ -208,8 +217,6 @@ class Signals:
 
 def _loop(app: "App", daemon: "Daemon", alarm: Any, signals: Signals) -> None:  # noqa: ANN401 - imported late
     schedules, poll = app.settings.schedule, app.settings.daemon.poll_seconds
-    _LOG.info("daemon started", schedules=", ".join(schedules), log=app.shown_database)
-    daemon.start()
     alarm.set(schedules)
     while not signals.stop:
         if signals.reload:
@@ -227,6 +234,7 @@ def _reload(app: "App", daemon: "Daemon", alarm: Any) -> None:  # noqa: ANN401 -
     """Read the settings again; if they are not fit, say so and keep the old ones."""
     try:
         schedules = app.read_schedules()
+        _refuse_none(schedules)
     except SettingsError as error:
         _LOG.error("the old settings are kept: the new ones are not fit", reason=str(error))
         return

@@ -96,7 +96,7 @@ def command(  # noqa: PLR0917 - click passes by name
 
 def recorded_job(app: "App", store: "EventStore", run: str) -> "Job":
     """Return a run of the log with its own settings and bars."""
-    from stairways.cli.train import Watcher  # noqa: PLC0415 - help must start light
+    from stairways.cli.watching import Watcher  # noqa: PLC0415 - help must start light
     from stairways.service.data import load_registered  # noqa: PLC0415 - as above
     from stairways.service.stairway.run import Job  # noqa: PLC0415 - as above
     from stairways.service.stairway.unfinished import start_of  # noqa: PLC0415 - as above

@@ -10,24 +10,21 @@ from typing import TYPE_CHECKING
 
 import click
 import structlog
-from structlog.contextvars import bind_contextvars, bound_contextvars
+from structlog.contextvars import bound_contextvars
 
 from stairways.cli.data_options import Declared, declarations
 from stairways.cli.data_tables import findings_sentence
 from stairways.cli.portable import enter, enter_recorded
 from stairways.cli.preconditions import check_surroundings, refuse_unheard_flags
 from stairways.cli.summary import print_summary
+from stairways.cli.watching import Watcher
 from stairways.errors import StairwaysError
 from stairways.logs import waiting
 
 if TYPE_CHECKING:
     from stairways.bootstrap import App
-    from stairways.core import events as e
-    from stairways.core.progress import Progress
     from stairways.core.projections import RunSummary
-    from stairways.core.stairway import Cycle
-    from stairways.core.values import Digest, Position
-    from stairways.logs import Progress as Bar
+    from stairways.core.values import Digest
     from stairways.market.aligned import Aligned
     from stairways.market.bars import Bars
     from stairways.service.stairway.climb import Brake
@@ -209,57 +206,6 @@ def _await_end(told: list[str]) -> None:
     told.append("Standard input ended; the run can go on.")
 
 
-class Watcher:
-    """Moves the bar with every update and logs what is decided."""
-
-    def __init__(self, plan: "Plan") -> None:
-        self._plan = plan
-        self._bar: Bar | None = None
-        self._shown = 0
-
-    def show(self, bar: "Bar") -> None:
-        """Use ``bar`` from now on."""
-        self._bar = bar
-
-    def advanced(self, progress: "Progress", cycle: "Cycle") -> None:
-        """Move the bar; an attempt that is repeated does not move it back."""
-        done = progress.decided * self._plan.programme.steps_per_cycle
-        done += progress.update * self._plan.ppo.steps
-        held = progress.hold_rates[-1]
-        note = f"{cycle.name} attempt {progress.attempt}, holding {held:.0%}"
-        if self._bar is not None:
-            self._bar.advance(max(0, done - self._shown), note)
-        self._shown = max(self._shown, done)
-
-    def noted(self, event: "e.Event", position: "Position") -> None:
-        """Log what an event says, in its own figures; lines from here on name its position."""
-        from stairways.core import events as kinds  # noqa: PLC0415 - help must start in a blink
-
-        bind_contextvars(position=position)
-        match event:
-            case kinds.RunStarted():
-                _LOG.info("run started", model=event.model, seed=event.seed)
-            case kinds.CycleStarted():
-                bind_contextvars(cycle=event.cycle)
-                facts = {"target": event.target, "learning_rate": event.learning_rate}
-                _LOG.debug("cycle started", attempt=event.attempt, **facts)
-            case kinds.DivergenceDetected():
-                facts = {"divergence": event.divergence, "limit": event.limit}
-                _LOG.warning("diverged", attempt=event.attempt, **facts)
-            case kinds.ModelRolledBack():
-                facts = {"attempt": event.attempt, "learning_rate": event.learning_rate}
-                _LOG.warning("rolled back", reason=event.reason, **facts)
-            case kinds.EvaluationFinished():
-                facts = {"hold_rate": event.hold_rate, "effectiveness": event.effectiveness}
-                facts |= {"profit": event.profit, "drawdown": event.drawdown}
-                _LOG.info("validated", attempt=event.attempt, **facts)
-            case kinds.CycleVerdict():
-                _LOG.info(event.reason, attempt=event.attempt, promoted=event.promoted)
-            case kinds.RunFinished():
-                facts = {"cycles": event.cycles, "promoted": event.promoted}
-                _LOG.info("run finished", steps=event.steps, **facts)
-
-
 def _new_job(
     app: "App",
     bars: tuple[str, ...],
@@ -282,21 +228,21 @@ def job_on(
 ) -> tuple["Job", "EventStore"]:
     """Return a run on bars that were just read, registered once they will do."""
     from stairways.service.data import register_bars  # noqa: PLC0415 - help must start in a blink
-
-    with waiting(app.console, "loading torch"):
-        from stairways.service.stairway.run import check_job  # noqa: PLC0415 - as above
+    from stairways.service.stairway.plan import check_job  # noqa: PLC0415 - as above
 
     check_job(aligned.bars, app.plan())
     start = read_start(app, warm_start, len(aligned.bars.symbols))
-    store = app.open_log(make=start.is_read)
-    start.find_in(store)
+    store = app.open_log(make=start is None or start.is_read)
+    parameters = _settled(app, store, start)
     name = "-".join(aligned.bars.symbols).lower() + f"-{aligned.bars.frequency}"
     register_bars(store, aligned, name, app.context(name))
-    return _matching_job(app, store, aligned.bars, start.keep_in(store), run), store
+    return _matching_job(app, store, aligned.bars, parameters, run), store
 
 
-def read_start(app: "App", what: str | None, symbols: int) -> "Start":
+def read_start(app: "App", what: str | None, symbols: int) -> "Start | None":
     """Return what a run starts from; a file is read and checked at once, the log is not."""
+    if what is None:
+        return None
     from stairways.service.stairway.warm_start import Start  # noqa: PLC0415 - help must start in a blink
 
     return Start(what, symbols, app.plan().ppo.hidden)
@@ -310,20 +256,28 @@ def _job_on_registered(
         find_data,
         load_registered,
     )
-
-    with waiting(app.console, "loading torch"):
-        from stairways.service.stairway.run import check_job  # noqa: PLC0415 - as above
+    from stairways.service.stairway.plan import check_job  # noqa: PLC0415 - as above
 
     store = app.open_log(make=False)
     try:
         bars = load_registered(store, find_data(store, wanted).event.digest)
         check_job(bars, app.plan())
-        start = read_start(app, warm_start, len(bars.symbols))
-        start.find_in(store)
+        parameters = _settled(app, store, read_start(app, warm_start, len(bars.symbols)))
     except StairwaysError:
         store.close()
         raise
-    return _matching_job(app, store, bars, start.keep_in(store), run), store
+    return _matching_job(app, store, bars, parameters, run), store
+
+
+def _settled(app: "App", store: "EventStore", start: "Start | None") -> "Digest | None":
+    """Refuse to train a model that is being trained; else store what the run starts from."""
+    from stairways.service.operation.leases import refuse_if_trained  # noqa: PLC0415 - as above
+
+    refuse_if_trained(store, app.settings.run.model)
+    if start is None:
+        return None
+    start.find_in(store)
+    return start.keep_in(store)
 
 
 def _matching_job(
@@ -351,6 +305,9 @@ def _matching_job(
 
 
 def _job(app: "App", store: "EventStore", run: str, plan: "Plan", bars: "Bars") -> "Job":
+    from stairways.service.operation.leases import refuse_if_trained  # noqa: PLC0415 - as above
+
+    refuse_if_trained(store, plan.model)
     with waiting(app.console, "loading torch"):
         from stairways.service.stairway.run import Job  # noqa: PLC0415 - torch is slow to load
 

@@ -14,7 +14,11 @@ from stairways.core import events as e
 TIME = "time"
 """What triggers a fire that nobody ordered."""
 
+LEASE = "schedule-"
+"""What the name of a lease on a schedule begins with."""
+
 TYPES = (
+    "LeaseTaken",
     "ScheduleDefined",
     "ScheduleFired",
     "ScheduleSkipped",
@@ -49,6 +53,7 @@ class Fire:
     seed: int
     result: Result = "running"
     failures: int = 0  # attempts that failed
+    crashes: int = 0  # daemons in a row that died meanwhile, since an attempt failed
     retry_at: datetime | None = None
     reason: str = ""
 
@@ -102,6 +107,8 @@ def evolve(state: Operation, event: e.Event) -> Operation:
             return replace(state, halt=Order(event.who, event.reason))
         case e.HaltLifted():
             return replace(state, halt=None)
+        case e.LeaseTaken():
+            return _taken(state, event)
         case (
             e.ScheduleDefined()
             | e.ScheduleFired()
@@ -117,6 +124,18 @@ def evolve(state: Operation, event: e.Event) -> Operation:
             return replace(state, schedules={**state.schedules, event.schedule: changed})
         case _:
             return state
+
+
+def _taken(state: Operation, event: e.LeaseTaken) -> Operation:
+    """Return the state after a daemon took a schedule, perhaps from one that died in training."""
+    name = event.lease.removeprefix(LEASE)
+    schedule = state.schedules.get(name)
+    if schedule is None or schedule.last is None or schedule.last.result != "running":
+        return state
+    if not event.lease.startswith(LEASE) or not event.previous or state.halt is not None:
+        return state
+    last = replace(schedule.last, crashes=schedule.last.crashes + 1)
+    return replace(state, schedules={**state.schedules, name: replace(schedule, last=last)})
 
 
 def _evolve_schedule(state: ScheduleState, event: e.Event) -> ScheduleState:
@@ -160,6 +179,7 @@ def _ended(state: ScheduleState, event: e.Event) -> ScheduleState:
                 last,
                 result="waiting",
                 failures=event.attempt,
+                crashes=0,
                 retry_at=event.retry_at,
                 reason=event.reason,
             )

@@ -22,8 +22,8 @@ from stairways.daemon.schedule import DaemonRules, Schedule
 from stairways.daemon.workers import Launcher, Worker
 from stairways.errors import StairwaysError, WrongVersionError
 from stairways.service.operation.leases import Holding, model_lease
-from stairways.service.operation.schedules import Follower, outcome, schedule_lease
-from stairways.service.runs import run_stream
+from stairways.service.operation.schedules import Follower, crashes, outcome, schedule_lease
+from stairways.service.runs import run_stream, served_by
 from stairways.service.stairway.journal import encoded
 from stairways.store.contract import Context, EventStore, Lease
 
@@ -71,6 +71,7 @@ class Daemon:
         self._rules = rules
         self._follower = Follower(outside.store)
         self._running: dict[str, Running] = {}
+        self._compared: dict[str, Mapping[str, str]] = {}  # schedule to how it is kept elsewhere
         self._troubled: dict[str, str] = {}  # schedule to the trouble that was told already
 
     def start(self) -> None:
@@ -130,6 +131,7 @@ class Daemon:
         lease = self._lease(name)
         if lease is None:
             self._leave(name)
+            self._compare(name)
             return
         self._collect(name)
         if name not in self._schedules:
@@ -174,6 +176,20 @@ class Daemon:
         running.stop()
         if running.worker.ended():
             del self._running[name]
+
+    def _compare(self, name: str) -> None:
+        """Say once for each way a schedule is kept elsewhere that it is not what is wanted here."""
+        kept = self._follower.state().schedule(name).definition
+        wanted = self._schedules[name].definition() if name in self._schedules else kept
+        changed = {one for one in wanted if kept and kept.get(one) != wanted[one]}
+        if changed and self._compared.get(name) != kept:
+            _LOG.warning(
+                "another daemon keeps a schedule with other settings; they would change when this "
+                "one takes over",
+                schedule=name,
+                differ=", ".join(sorted(changed)),
+            )
+        self._compared[name] = kept
 
     def _retire(self, name: str) -> None:
         """Give a schedule back that is no more in the settings, once its run has ended."""
@@ -266,9 +282,15 @@ class Daemon:
         if isinstance(outcome(self._out.store, fire.run, begun), e.RunFinished):
             self._finish(name, fire)
             return
-        worker = self._out.launch(name, schedule, fire.run, fire.seed)
+        if fire.crashes >= schedule.crashes:
+            died = crashes(self._out.store, name, fire)
+            if died >= schedule.crashes:
+                self._fail(name, fire, _DEADLY.format(died=died), last=True)
+                return
+        served = served_by(self._out.store, schedule.model) if schedule.start == "served" else None
+        worker = self._out.launch(name, schedule.starting_from(served), fire.run, fire.seed)
         self._running[name] = Running(fire, schedule.model, worker, begun)
-        _LOG.info("trains", schedule=name, run=fire.run, attempt=fire.failures + 1)
+        _LOG.info("trains", schedule=name, run=fire.run, attempt=fire.failures + 1, parent=served)
 
     def _finish(self, name: str, fire: Fire) -> None:
         finished = e.ScheduleFinished(
@@ -277,11 +299,11 @@ class Daemon:
         self._append(name, finished)
         _LOG.info("finished", schedule=name, run=fire.run)
 
-    def _fail(self, name: str, fire: Fire, reason: str) -> None:
-        """Record that an attempt failed, and whether another one follows."""
+    def _fail(self, name: str, fire: Fire, reason: str, *, last: bool = False) -> None:
+        """Record that an attempt failed, and whether another one follows: none after the last."""
         attempt = fire.failures + 1
         schedule = self._schedules.get(name)
-        if schedule is None or attempt >= schedule.attempts:
+        if last or schedule is None or attempt >= schedule.attempts:
             failed: e.Event = e.ScheduleFailed(
                 schedule=name, due=fire.due, run=fire.run, attempts=attempt, reason=reason
             )
@@ -330,6 +352,10 @@ class Daemon:
 
 
 _STEP = 0.1
+_DEADLY = (
+    "{died} daemons in a row died while they trained this run, and it got no further. Look at "
+    "the memory of the machine and at what killed them."
+)
 
 
 class Alarm:

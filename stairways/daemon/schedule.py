@@ -3,7 +3,7 @@
 import functools
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Literal
 
@@ -51,7 +51,9 @@ class Schedule:
     model: str = ""  # name under which runs promote; the schedule's own name without one
     seed: int = 0  # of the first run
     seeds: Literal["fixed", "advance"] = "fixed"  # `advance`: every fire takes the next seed
+    start: Literal["cold", "served"] = "cold"  # `served`: from what the model serves, if anything
     attempts: int = 3  # at a run before it is given up
+    crashes: int = 5  # daemons that die in a row over a run that gets no further, likewise
     backoff: int = 60  # seconds before the second attempt; twice as long before each further one
     late: int = 3600  # seconds a due time may have passed and still be trained
     settings: Mapping[str, str] = field(default_factory=dict)  # table: `"ppo.lanes" = 4`
@@ -61,8 +63,12 @@ class Schedule:
             raise ValueError("give either cron or every")
         if bool(self.bars) == bool(self.data):
             raise ValueError("give either bars or data")
-        if self.every < 0 or self.attempts < 1 or self.backoff < 0 or self.late < 0:
-            raise ValueError("every, attempts, backoff and late must not be negative")
+        if min(self.every, self.backoff, self.late) < 0:
+            raise ValueError("every, backoff and late must not be negative")
+        if min(self.attempts, self.crashes) < 1:
+            raise ValueError("attempts and crashes must be 1 or more")
+        if self.start == "served" and any(one.startswith("--warm-start") for one in self.options):
+            raise ValueError('give either start = "served" or the option --warm-start')
         trigger(self.cron, self.every, self.timezone)
 
     @property
@@ -81,11 +87,20 @@ class Schedule:
             "options": "\n".join(self.options),
             "seed": str(self.seed),
             "seeds": self.seeds,
+            "start": self.start,
             "attempts": str(self.attempts),
+            "crashes": str(self.crashes),
             "backoff": str(self.backoff),
             "late": str(self.late),
         }
         return {**own, **{f"settings.{name}": text for name, text in self.settings.items()}}
+
+    def starting_from(self, parameters: str | None) -> "Schedule":
+        """Return the schedule with runs that begin warm from these parameters; cold from None."""
+        if parameters is None:
+            return self
+        options = (*self.options, f"--warm-start={parameters}")
+        return replace(self, start="cold", options=options)
 
     def seed_of(self, fires: int) -> int:
         """Return the seed of the fire after ``fires`` others."""

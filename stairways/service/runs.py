@@ -2,8 +2,10 @@
 
 import difflib
 
-from stairways.core.values import StreamName
+from stairways.core.projections import model_state
+from stairways.core.values import Digest, StreamName
 from stairways.errors import NoSuchRunError
+from stairways.service.stairway.journal import MODEL_STREAM, decoded
 from stairways.store.contract import EventStore
 
 LATEST = "latest"
@@ -41,6 +43,13 @@ def find_run(store: EventStore, name: str) -> str:
 def run_stream(run: str) -> StreamName:
     """Return the stream of a run's training facts."""
     return StreamName(f"{RUN_STREAM}{run}")
+
+
+def served_by(store: EventStore, model: str) -> Digest | None:
+    """Return the parameters that a model serves: promoted last, or put back by a person."""
+    stream = StreamName(f"{MODEL_STREAM}{model}")
+    records = store.read(stream=stream, types=("ModelPromoted", "ModelRolledBack"))
+    return model_state(map(decoded, records)).served
 
 
 def _hint(name: str, names: list[str]) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import TypeVar
 
+import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
 from stairways.errors import LogUnavailableError
@@ -12,6 +13,7 @@ from stairways.store.driver import Connection, Driver, Row
 
 Clock = Callable[[], datetime]
 T = TypeVar("T")
+_LOG = structlog.get_logger("log")
 
 
 class Database:
@@ -24,6 +26,7 @@ class Database:
         self.driver = driver
         self.clock = clock
         self._patience = patience
+        self._is_away = False
 
     def rows(self, statement: str, parameters: Sequence[object]) -> list[Row]:
         """Return the rows of a query written with ``?`` placeholders."""
@@ -39,13 +42,30 @@ class Database:
         pause = 0.05
         while True:
             try:
-                return self._once(work)
+                done = self._once(work)
             except self.driver.error as error:
                 if not self.driver.is_lost(error) or time.monotonic() + pause > deadline:
                     raise self.driver.explain(error) from error
+                self._tell_away(error)
+            else:
+                self._tell_back()
+                return done
             self.driver.engine.dispose()
             time.sleep(pause)
             pause = min(1.0, pause * 2)
+
+    def _tell_away(self, error: Exception) -> None:
+        """Say once that the database went away and is waited for."""
+        if not self._is_away:
+            self._is_away = True
+            reason = str(self.driver.explain(error))
+            _LOG.warning("the log went away; waiting", seconds=self._patience, reason=reason)
+
+    def _tell_back(self) -> None:
+        """Say once that the database is there again."""
+        if self._is_away:
+            self._is_away = False
+            _LOG.warning("the log is back")
 
     def _once(self, work: Callable[[Connection], T]) -> T:
         try:

@@ -160,12 +160,15 @@ def _insert_events(connection: sqlite3.Connection, rows: EventRows) -> None:
 
 
 def _explain(error: Exception, engine: Engine, patience: float) -> StairwaysError:
-    file = file_of(engine.url)
-    if getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+    file, kind = file_of(engine.url), getattr(error, "sqlite_errorcode", 0) & 0xFF
+    if kind in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return LogBusyError(
             f"Another process has been writing to {file} for {patience:g} seconds. SQLite takes "
             "one writer at a time: wait for it to end, or use PostgreSQL."
         )
-    if getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_AUTH:
+    if kind == sqlite3.SQLITE_AUTH:
         return LogUnavailableError(f"The log {file} lets nobody change its tables: {error}.")
-    return LogUnavailableError(f"The log {file} cannot be used: {error}.")
+    said = f"The log {file} cannot be used: {error}."
+    if kind in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN):
+        said += " This account needs the right to write the file and its folder."
+    return LogUnavailableError(said)

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,14 +25,18 @@ class Place:
 
     def __init__(self, folder: Path, url: str) -> None:
         self.folder, self.url = folder, url
+        self.before: Sequence[str] = ()  # words before the program's own, as `setpriv …`
         self.daemons: list[subprocess.Popen[bytes]] = []
         self.said = folder / "said.txt"
         bars_file(folder)
 
-    def settle(self, cycles: int, **schedule: object) -> None:
+    def settle(
+        self, cycles: int, changes: Mapping[str, str] | None = None, **schedule: object
+    ) -> None:
         """Write settings with one schedule, ``nightly``, whose runs have so many cycles."""
         small = {
             **SMALL,
+            **(changes or {}),
             "stairway.targets": ",".join(["0.7"] * cycles),
             "stairway.learning_rates": ",".join(["3e-3"] * cycles),
         }
@@ -46,7 +50,7 @@ class Place:
     def start(self, **changes: str) -> "subprocess.Popen[bytes]":
         with self.said.open("ab") as said:
             daemon = subprocess.Popen(
-                [sys.executable, "-m", "stairways", "daemon"],
+                [*self.before, sys.executable, "-m", "stairways", "daemon"],
                 cwd=self.folder,
                 env=self._environment(changes),
                 stdout=subprocess.DEVNULL,
@@ -58,7 +62,7 @@ class Place:
     def run(self, *words: str) -> "subprocess.CompletedProcess[str]":
         """Run another command of the program on the same log, from another folder."""
         return subprocess.run(
-            [sys.executable, "-m", "stairways", *words],
+            [*self.before, sys.executable, "-m", "stairways", *words],
             cwd="/",
             env=self._environment({}),
             capture_output=True,

@@ -6,12 +6,14 @@ from datetime import timedelta
 import pytest
 
 from stairways.core import events as e
+from stairways.core.values import StreamName, digest_of
 from stairways.daemon.keeping import Daemon
 from stairways.daemon.schedule import Schedule
 from stairways.daemon.standing import schedule_rows
 from stairways.errors import HaltedError, NoSuchScheduleError
 from stairways.service.operation import halt, schedules
 from stairways.service.operation.leases import model_lease
+from stairways.service.stairway.journal import encoded
 from stairways.store.contract import Holder
 from tests.daemon.conftest import START, Hands, word
 
@@ -433,3 +435,47 @@ def test_orders_about_a_schedule_that_is_not_there_are_refused_with_those_there_
         schedules.pause(hands.store, "daily", who="ada", reason="x", context=word())
     with pytest.raises(NoSuchScheduleError, match="not paused"):
         schedules.resume(hands.store, "nightly", who="ada", reason="x", context=word())
+
+
+def test_a_standby_with_other_settings_says_so_once(
+    hands: Hands, minutely: Schedule, capsys: pytest.CaptureFixture[str]
+) -> None:
+    hands.daemon(nightly=minutely).tick()
+    standby = hands.daemon(name="two", nightly=replace(minutely, seed=7, attempts=5))
+    hands.wait(1)
+    standby.tick()
+
+    said = capsys.readouterr().out
+    assert said.count("another daemon keeps a schedule with other settings") == 1
+    assert "differ=attempts, seed" in said.replace("'", "")
+
+
+def test_daemons_that_die_in_a_row_over_a_run_that_gets_no_further_end_it(
+    hands: Hands, minutely: Schedule
+) -> None:
+    daily = replace(minutely, every=0, cron="1 14 * * *", crashes=3)
+    begun(hands, daily)
+    run = hands.workers[0].run
+
+    def take_over(name: str) -> None:
+        daemon = hands.daemon(name=name, nightly=daily)
+        hands.wait(10.5)
+        daemon.tick()
+
+    take_over("two")
+    take_over("three")
+    further = e.DivergenceDetected(
+        cycle=1, attempt=1, update=1, divergence=0.2, limit=0.1, reference=digest_of(b"")
+    )
+    hands.store.append(StreamName(f"run-{run}"), None, encoded([further]), word())
+    take_over("four")
+    take_over("five")
+    assert [one.run for one in hands.workers] == [run] * 5
+    assert hands.said(e.ScheduleFailed) == []
+    take_over("six")
+
+    assert len(hands.workers) == 5
+    (failed,) = hands.said(e.ScheduleFailed)
+    assert isinstance(failed, e.ScheduleFailed)
+    assert (failed.run, failed.attempts) == (run, 1)
+    assert failed.reason.startswith("3 daemons in a row died while they trained this run")

@@ -3,6 +3,8 @@
 import contextlib
 import os
 import resource
+import shutil
+import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -16,7 +18,7 @@ from stairways.service.replay.run import replay_run
 from stairways.service.verify.log import verify_log
 from stairways.store.opening import open_store, upgrade
 from tests.conftest import Postgres
-from tests.daemon.programs import Place
+from tests.daemon.programs import LONGEST, Place
 from tests.processes import ROOT, bars_file, finish, train_command
 
 NewPlace = Callable[[str], Place]
@@ -155,6 +157,102 @@ def allow_writing(server: Postgres, *, allowed: bool) -> None:
         )
 
 
+NO_RIGHTS = "dac_override,-dac_read_search"
+"""What lets root write a file whose mode forbids it (capabilities(7))."""
+
+
+@pytest.fixture
+def strict_place(new_place: NewPlace) -> Iterator[Place]:
+    """A place on SQLite where modes of files hold for root as well."""
+    place = new_place("sqlite")
+    if os.geteuid() == 0:
+        if shutil.which("setpriv") is None:
+            pytest.skip("Root may write every file, and setpriv, which takes that away, is absent.")
+        place.before = ("setpriv", f"--bounding-set=-{NO_RIGHTS}", f"--inh-caps=-{NO_RIGHTS}")
+    yield place
+    forbid(place, file=0o644, folder=0o755)
+
+
+def forbid(place: Place, file: int, folder: int) -> None:
+    """Set the modes of the log's file and folder."""
+    log = Path(place.url.removeprefix("sqlite:///"))
+    log.parent.chmod(folder)
+    for one in log.parent.glob(f"{log.name}*"):
+        one.chmod(file)
+
+
+@pytest.mark.parametrize("modes", [(0o444, 0o755), (0o644, 0o555)], ids=["file", "folder"])
+def test_a_file_or_folder_that_may_not_be_written_is_said_and_waited_for(
+    strict_place: Place, modes: tuple[int, int]
+) -> None:
+    place, (file, folder) = strict_place, modes
+    place.settle(cycles=1, cron="0 3 1 jan *", attempts=20)
+    forbid(place, file, folder)
+    assert place.start().wait(60) == 2
+    (sentence,) = place.said.read_text().splitlines()
+    assert "This account needs the right to write the file and its folder." in sentence
+    refused = place.run("halt", "--reason", "the test")
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert refused.stderr.splitlines() == [sentence]
+    assert place.run("verify").returncode == 0
+
+    forbid(place, 0o644, 0o755)
+    place.start()
+    place.wait_for(e.ScheduleDefined)
+    place.run("daemon", "trigger", "nightly", "--reason", "the test")
+    place.wait_for(e.ScheduleFinished)
+    place.stop()
+    sound(place)
+
+
+def test_a_file_that_becomes_read_only_fails_the_attempt_and_the_run_goes_on_later(
+    strict_place: Place,
+) -> None:
+    place = strict_place
+    place.settle(cycles=1, cron="0 3 1 jan *", attempts=20)
+    place.start()
+    place.wait_for(e.ScheduleDefined)
+    place.run("daemon", "trigger", "nightly", "--reason", "the test")
+    forbid(place, 0o444, 0o755)  # the daemon has it open, its run does not yet
+    place.wait_for(e.ScheduleRetried)
+    forbid(place, 0o644, 0o755)
+    place.wait_for(e.ScheduleFinished)
+    place.stop()
+
+    assert "needs the right to write the file" in place.events(e.ScheduleRetried)[0].reason
+    sound(place)
+
+
+def test_a_run_that_takes_its_daemon_down_every_time_is_given_up(new_place: NewPlace) -> None:
+    place = new_place("sqlite")
+    place.settle(cycles=1, cron="0 3 1 jan *", crashes=2)
+    (place.folder / "sitecustomize.py").write_text(
+        "import os, signal, sys\n"
+        "if 'train' in sys.orig_argv:\n"
+        "    os.kill(os.getppid(), signal.SIGKILL)\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    deadly = f"{place.folder}{os.pathsep}{ROOT}"
+    daemon = place.start(PYTHONPATH=deadly)
+    place.wait_for(e.ScheduleDefined)
+    place.run("daemon", "trigger", "nightly", "--reason", "the test")
+    for _ in range(2):
+        assert daemon.wait(LONGEST) == -signal.SIGKILL
+        daemon = place.start(PYTHONPATH=deadly)
+    place.wait_for(e.ScheduleFailed)
+
+    (failed,) = place.events(e.ScheduleFailed)
+    assert failed.reason.startswith("2 daemons in a row died while they trained this run")
+    (row,) = place.status()["schedules"]
+    assert row["result"] == "failed"
+    assert daemon.poll() is None
+    place.stop()
+    daemon = place.start()
+    place.run("daemon", "trigger", "nightly", "--reason", "mended")
+    place.wait_for(e.ScheduleFinished)
+    place.stop()
+
+
 def test_a_postgres_that_restarts_is_waited_for(own_postgres: Postgres, tmp_path: Path) -> None:
     upgrade(own_postgres.url)
     place = Place(tmp_path, own_postgres.url)
@@ -162,10 +260,13 @@ def test_a_postgres_that_restarts_is_waited_for(own_postgres: Postgres, tmp_path
         ordered(place, 12)
         place.wait_for(e.PolicyUpdated)
         own_postgres.stop()
+        time.sleep(2)
         own_postgres.start()
         place.wait_for(e.ScheduleFinished)
         place.stop()
         sound(place)
+        assert spoken(place, "the log went away; waiting") in (1, 2)  # the daemon, and its run
+        assert spoken(place, "Traceback") == 0
     finally:
         place.clean_up()
 

@@ -17,7 +17,8 @@ from stairways.market.bars import Bars
 from stairways.market.canonical import encode_bars
 from stairways.service.replay.run import replay_run
 from stairways.service.stairway.journal import decoded
-from stairways.service.stairway.run import Job, check_job, run_stairway
+from stairways.service.stairway.plan import check_job
+from stairways.service.stairway.run import Job, run_stairway
 from stairways.service.stairway.unfinished import summary_of
 from stairways.store.memory import MemoryStore
 from stairways.training.calibration import Calibration, decided, sampled

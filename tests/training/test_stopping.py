@@ -1,5 +1,7 @@
 """A run that is told to stop, and a model that two would train."""
 
+import os
+import re
 import signal
 import subprocess
 import time
@@ -136,7 +138,7 @@ def test_a_second_trainer_of_a_model_is_refused_with_the_name_of_the_first(
             run_alone(new_job(store), Holder("pid 2", "x/y/2/2"))
 
     assert str(refused.value) == (
-        f"Run r1 does not start: model default is being trained by {me.name}; "
+        f"The run does not start: model default is being trained by {me.name}; "
         "wait for it to end, or stop it."
     )
     assert store.head().size == 0
@@ -185,11 +187,14 @@ def test_a_second_train_is_refused_until_the_first_is_killed_and_then_goes_on_at
     command = train_command(log, bars, 20)
     with start(command) as first:
         wait_for_event(log, first, ["PolicyUpdated"])
+        told = {**os.environ, "PYTHONPROFILEIMPORTTIME": "1"}
         second = subprocess.run(
-            command, capture_output=True, text=True, check=False, cwd=ROOT, timeout=120
+            command, capture_output=True, text=True, check=False, cwd=ROOT, timeout=120, env=told
         )
         assert (second.returncode, second.stdout) == (2, "")
         assert f"model default is being trained by pid {first.pid} on" in second.stderr
+        assert re.search(r"\| +numpy$", second.stderr, re.MULTILINE)
+        assert not re.search(r"\| +torch$", second.stderr, re.MULTILINE)
         assert first.poll() is None
         first.kill()
     with start(command) as third:

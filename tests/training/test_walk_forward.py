@@ -21,7 +21,8 @@ from stairways.market.canonical import encode_bars
 from stairways.service.replay.run import replay_run
 from stairways.service.stairway.evidence import invented_after
 from stairways.service.stairway.journal import decoded
-from stairways.service.stairway.run import check_job, run_stairway
+from stairways.service.stairway.plan import check_job
+from stairways.service.stairway.run import run_stairway
 from stairways.service.stairway.walk_forward import fold_run, fold_to_come, place_of, walk_of
 from stairways.settings import Given
 from stairways.store.contract import Context, Encoded, EventStore, Record

@@ -118,9 +118,7 @@ class Holding:
             if lease is not None:
                 return lease
             if alive and standing is not None and standing.holder is not None:
-                raise LeaseHeldError(
-                    f"{doing} by {standing.holder.name}; wait for it to end, or stop it."
-                )
+                raise LeaseHeldError(_held(doing, standing.holder))
             time.sleep(_LOOK_AGAIN)
 
     def release(self, *names: str) -> None:
@@ -163,6 +161,23 @@ class Holding:
                     _LOG.warning("leases could not be renewed", reason=told)
 
 
+def refuse_if_trained(store: EventStore, model: str) -> None:
+    """Raise ``LeaseHeldError`` if a process that runs on this machine trains a model.
+
+    It spares a second one the work before ``alone``, which is what decides.
+    """
+    for lease in store.leases(name := model_lease(model)):
+        holder = lease.holder
+        if lease.name != name or holder is None:
+            continue
+        if is_here(holder.process) and not is_gone(holder.process):
+            raise LeaseHeldError(_held(training(model), holder))
+
+
+def _held(doing: str, holder: Holder) -> str:
+    return f"{doing} by {holder.name}; wait for it to end, or stop it."
+
+
 @contextmanager
 def alone(store: EventStore, holder: Holder, name: str, doing: str) -> Iterator[Lease]:
     """Hold one lease meanwhile; raises ``LeaseHeldError`` if another process is ``doing`` it."""
@@ -177,6 +192,11 @@ def fenced(context: ContextSource, lease: Lease) -> ContextSource:
         return replace(context(), fence=lease.fence)
 
     return make
+
+
+def training(model: str) -> str:
+    """Return what keeps a second process from training a model, to be said with the holder."""
+    return f"The run does not start: model {model} is being trained"
 
 
 def model_lease(model: str) -> str:

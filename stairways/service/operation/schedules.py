@@ -3,15 +3,14 @@
 from datetime import datetime, timedelta
 
 from stairways.core import events as e
-from stairways.core.operation import TYPES, Operation, ScheduleState, operation
+from stairways.core.operation import LEASE, TYPES, Fire, Operation, ScheduleState, operation
 from stairways.core.values import NEW, Position, Version
 from stairways.errors import NoSuchScheduleError
 from stairways.service.operation.halt import STREAM, check_words, refuse_when_halted
+from stairways.service.operation.processes import is_gone
 from stairways.service.runs import run_stream
-from stairways.service.stairway.journal import decoded, encoded
+from stairways.service.stairway.journal import ASIDE, LANDMARKS, decoded, encoded
 from stairways.store.contract import START, Appended, Context, EventStore
-
-LEASE = "schedule-"
 
 
 class Follower:
@@ -38,11 +37,11 @@ def schedule_lease(schedule: str) -> str:
 
 
 def holders(store: EventStore) -> dict[str, str]:
-    """Return the name of the process that keeps each schedule, as far as leases say."""
+    """Return the name of the process that keeps each schedule, unless it certainly is gone."""
     return {
         lease.name.removeprefix(LEASE): lease.holder.name
         for lease in store.leases(LEASE)
-        if lease.holder is not None
+        if lease.holder is not None and not is_gone(lease.holder.process)
     }
 
 
@@ -84,6 +83,22 @@ def known(store: EventStore, name: str) -> ScheduleState:
         listed = ", ".join(schedules) or "none; start one with `stairways daemon`"
         raise NoSuchScheduleError(f"The log knows no schedule {name}. It knows {listed}.")
     return found
+
+
+def crashes(store: EventStore, schedule: str, fire: Fire) -> int:
+    """Return how many daemons died in a row over the run of a fire that got no further.
+
+    One that ends by its own will gives its lease back, so that nobody takes it from it.
+    """
+    progress = [one for one in LANDMARKS if one not in ASIDE]
+    landmarks = store.read(stream=run_stream(fire.run), types=progress)
+    last = max((one.position for one in landmarks), default=None)
+    if last is None or not fire.crashes:
+        return fire.crashes
+    taken = map(decoded, store.read(types=("LeaseTaken",), after=last))
+    lease = schedule_lease(schedule)
+    since = sum(isinstance(one, e.LeaseTaken) and one.lease == lease for one in taken)
+    return min(fire.crashes, since)
 
 
 def outcome(store: EventStore, run: str, begun: Version = NEW) -> e.Event | None:

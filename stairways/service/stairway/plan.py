@@ -13,7 +13,9 @@ from stairways.core.skill import SkillRules
 from stairways.core.stairway import Programme, Windows, between, cut_windows, fold_windows
 from stairways.core.values import Digest
 from stairways.errors import BarsRefusedError, SettingsError
+from stairways.features import features
 from stairways.market.bars import Bars
+from stairways.market.gaps import refuse_unadjusted
 from stairways.training.rules import PpoRules
 
 SHORTEST_WINDOW = 30
@@ -69,6 +71,15 @@ def generator_of(seed: int, purpose: str, cycle: int) -> np.random.Generator:
     """Return the generator of one purpose in one cycle of a run with ``seed``."""
     key = (PURPOSES.index(purpose), cycle)
     return np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed, spawn_key=key)))
+
+
+def check_job(bars: Bars, plan: Plan) -> None:
+    """Raise what would make a run impossible, before anything is written or torch is loaded."""
+    refuse_unadjusted(bars)
+    programme, first = plan.programme, features(bars).warm_up
+    every = range(1, programme.folds + 1) if programme.folds and not programme.fold else ()
+    for fold in every or (programme.fold,):
+        windows_of(bars, first, replace(programme, fold=fold))
 
 
 def windows_of(bars: Bars, first: int, programme: Programme) -> Windows:

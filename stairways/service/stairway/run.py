@@ -19,8 +19,7 @@ from stairways.env.tape import Tape, make_tape
 from stairways.errors import SettingsError, TrainingFailedError, TrainingStoppedError
 from stairways.features import Features, features, regime_scores
 from stairways.market.bars import Bars, Float64
-from stairways.market.gaps import refuse_unadjusted
-from stairways.service.operation.leases import alone, fenced, model_lease
+from stairways.service.operation.leases import alone, fenced, model_lease, training
 from stairways.service.stairway.climb import Brake, Climber, Watcher, go_on, make_lanes
 from stairways.service.stairway.journal import ASIDE, LANDMARKS, ContextSource, Journal, decoded
 from stairways.service.stairway.judge import judge, reject_diverged, test_served
@@ -61,15 +60,6 @@ class Job:
         return StreamName(f"model-{self.plan.model}")
 
 
-def check_job(bars: Bars, plan: Plan) -> None:
-    """Raise what would make a run impossible, before anything is written."""
-    refuse_unadjusted(bars)
-    programme, first = plan.programme, features(bars).warm_up
-    every = range(1, programme.folds + 1) if programme.folds and not programme.fold else ()
-    for fold in every or (programme.fold,):
-        windows_of(bars, first, replace(programme, fold=fold))
-
-
 def run_stairway(job: Job) -> e.RunFinished:
     """Run all cycles of a job, or those that are left, and return how it ended.
 
@@ -97,8 +87,7 @@ def run_alone(job: Job, holder: Holder) -> e.RunFinished:
     Raises ``LeaseHeldError`` naming the other one. Were this process thought dead and another
     one took over, it could not write any more: what it appends carries the lease's epoch.
     """
-    doing = f"Run {job.run} does not start: model {job.plan.model} is being trained"
-    with alone(job.store, holder, model_lease(job.plan.model), doing) as lease:
+    with alone(job.store, holder, model_lease(job.plan.model), training(job.plan.model)) as lease:
         return run_stairway(replace(job, context=fenced(job.context, lease)))
 
 
@@ -280,7 +269,7 @@ def _of_model(job: Job, after: Position, until: Position | None) -> list[Record]
 def _climber(job: Job, tape: Tape, windows: Windows, journal: Journal) -> Climber:
     _spare_the_collector()
     torch.set_num_threads(1)  # other numbers give other bits, and wait for each other
-    torch.use_deterministic_algorithms(mode=True)
+    torch.set_deterministic_debug_mode("error")  # the other way imports the compiler: a second
     plan, count = job.plan, len(job.bars.symbols)
     seed = int(plan.generator("weights", 0).integers(2**31))
     model = build_ppo(observation_space(count), action_space(count), plan.ppo, seed)

@@ -4,9 +4,9 @@ import re
 from pathlib import Path
 
 from stairways.core import events as e
-from stairways.core.projections import model_state
-from stairways.core.values import Digest, StreamName
+from stairways.core.values import Digest
 from stairways.errors import BlobMissingError, ModelRefusedError, StairwaysError
+from stairways.service.runs import served_by
 from stairways.service.stairway.journal import decoded
 from stairways.store.contract import EventStore
 from stairways.training.export import parameters_of, safetensors_of
@@ -58,14 +58,13 @@ def from_log(store: EventStore, what: str, symbols: int, hidden: tuple[int, ...]
 
 def served(store: EventStore, model: str) -> Digest:
     """Return the parameters that a model serves; raises ``ModelRefusedError`` if none."""
-    stream = StreamName(f"model-{model}")
-    state = model_state(map(decoded, store.read(stream=stream)))
-    if state.served is None:
+    found = served_by(store, model)
+    if found is None:
         raise ModelRefusedError(
             f"{model} is no model of the log that serves anything, no digest of 64 digits, and no "
             f"file ending in {' or '.join(SUFFIXES)}."
         )
-    return state.served
+    return found
 
 
 def stored_parameters(store: EventStore, digest: Digest) -> bytes:

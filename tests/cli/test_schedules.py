@@ -74,7 +74,12 @@ def test_schedules_decide_nothing_about_a_run_by_hand(tmp_path: Path) -> None:
         ("[schedule.x]\nevery=5", "give either bars or data"),
         ('[schedule.x]\nbars=["a"]', "give either cron or every"),
         ('[schedule.x]\nevery="soon"\nbars=["a"]', "every must be a whole number"),
-        ('[schedule.x]\nevery=5\nbars=["a"]\nattempts=0', "must not be negative"),
+        ('[schedule.x]\nevery=5\nbars=["a"]\nbackoff=-1', "must not be negative"),
+        ('[schedule.x]\nevery=5\nbars=["a"]\ncrashes=0', "must be 1 or more"),
+        (
+            '[schedule.x]\nevery=5\nbars=["a"]\nstart="served"\noptions=["--warm-start=m"]',
+            "give either start",
+        ),
     ],
 )
 def test_a_schedule_that_is_not_fit_is_refused_with_the_reason(

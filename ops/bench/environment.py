@@ -25,7 +25,7 @@ from pathlib import Path
 import numpy as np
 
 from stairways.bootstrap import App
-from stairways.cli.train import Watcher
+from stairways.cli.watching import Watcher
 from stairways.core.controller import ControllerRules
 from stairways.core.ledger import TradingRules
 from stairways.env.lanes import Lanes, Outcome

@@ -26,15 +26,16 @@ def request_for(content: bytes, nonce: int) -> bytes:
 def time_stamp(content: bytes, url: str, *, seconds: float = 30.0) -> bytes:
     """Return the authority's TimeStampResp for ``content``.
 
-    Raises ``SealError`` if the authority at ``url`` does not answer or does not grant it. The
-    signature in the answer is for ``openssl ts -verify`` to check, with the authority's
-    certificate.
+    Raises ``SealError`` if the authority at ``url`` does not answer, does not grant it, or answers
+    for something else, such as an earlier request that somebody in between kept. The signature in
+    the answer is for ``openssl ts -verify`` to check, with the authority's certificate.
     """
     if not url.startswith(("http://", "https://")):
         raise SealError(f"{url} is no address of a time-stamp authority: use http:// or https://.")
+    nonce = secrets.randbits(63)
     request = urllib.request.Request(  # noqa: S310 - the scheme was checked
         url,
-        data=request_for(content, secrets.randbits(63)),
+        data=request_for(content, nonce),
         headers={"Content-Type": "application/timestamp-query"},
     )
     try:
@@ -44,6 +45,9 @@ def time_stamp(content: bytes, url: str, *, seconds: float = 30.0) -> bytes:
         raise SealError(f"The time-stamp authority {url} does not answer: {error}.") from error
     if _status(response) not in _GRANTED:
         raise SealError(f"The time-stamp authority {url} granted no time stamp.")
+    asked = hashlib.sha256(content).digest(), _integer(nonce)
+    if not all(part in response for part in asked):
+        raise SealError(f"The time-stamp authority {url} answered something else than was asked.")
     return response
 
 

@@ -27,7 +27,16 @@ from stairways.store.contract import Context, Encoded
 from stairways.store.opening import driver_for, open_sql_store, upgrade
 from stairways.store.seal import new_key
 from stairways.store.sql import SqlStore
-from stairways.store.tables import appends, blobs, checkpoints, events, head, segments, streams
+from stairways.store.tables import (
+    appends,
+    blobs,
+    checkpoints,
+    events,
+    head,
+    metadata,
+    segments,
+    streams,
+)
 
 TABLES = (streams, appends, events, head, blobs, checkpoints, segments)
 KINDS = ("sqlite", "postgres")
@@ -277,6 +286,11 @@ def _swap(
     row.update({name: twin[name] for name in columns})
     twin.update(mine)
     return first_of_all(rows, table.name, (rows[table.name][other], row))
+
+
+def test_every_table_of_the_log_is_attacked() -> None:
+    """Leases say who may write now and are no part of it; what is derived may be thrown away."""
+    assert {*metadata.tables} - {"leases"} == {table.name for table in TABLES}
 
 
 def test_an_untouched_log_is_clean(victim: Victim) -> None:

@@ -202,6 +202,32 @@ def test_killed_writers_leave_whole_appends_and_all_they_were_told(
     store.close()
 
 
+def test_a_server_that_is_killed_in_the_middle_of_appends_loses_and_doubles_nothing(
+    own_postgres: Postgres,
+) -> None:
+    """The writer waits, asks whether its last append is there, and goes on."""
+    upgrade(own_postgres.url)
+    store = open_sql_store(own_postgres.url)
+    chance, lines = random.Random(9), list[str]()  # noqa: S311 - a repeatable attack
+    with victims() as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(f"w {own_postgres.url} 50\n")
+        process.stdin.flush()
+        for _ in range(3):
+            lines += [process.stdout.readline() for _ in range(10)]
+            time.sleep(chance.uniform(0, 0.05))
+            own_postgres.stop()  # immediate: nothing is finished, the log is recovered
+            own_postgres.start()
+        lines += [process.stdout.readline() for _ in range(200)]
+        os.kill(next(int(line.split()[1]) for line in lines if line.startswith("started")), KILL)
+        while not lines[-1].endswith("dead\n"):
+            lines.append(process.stdout.readline())
+    check_what_is_left(store, 0, 50, lines)
+    store.close()
+    assert verify_log(own_postgres.url, processes=1).clean
+
+
 def by(append_id: str) -> Context:
     return Context(actor="train", correlation="run-1", append_id=append_id)
 

@@ -4,13 +4,19 @@ import shutil
 import subprocess
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
 
+from stairways.core.values import NEW, StreamName
 from stairways.errors import SealError
+from stairways.service.seal import seal_log
 from stairways.service.timestamps import request_for, time_stamp
+from stairways.store.contract import Context, Encoded
+from stairways.store.opening import open_sql_store
+from stairways.store.seal import new_key
 
 CONFIG = """
 [tsa]
@@ -68,6 +74,8 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, P
             content = b"\x30\x05\x30\x03\x02\x01\x02"  # PKIStatus 2: rejected
             if self.path == "/stamp":
                 content = (folder / "answer").read_bytes()
+            if self.path == "/kept":
+                content = (folder / "kept.tsr").read_bytes()
             self.send_response(200)
             self.end_headers()
             self.wfile.write(content)
@@ -93,6 +101,33 @@ def test_openssl_verifies_the_time_stamp_of_a_checkpoint_and_of_no_other(
             folder, "ts", "-verify", "-data", "data", "-in", "stamp.tsr", "-CAfile", "tsa.pem"
         )
         assert done.returncode == code, done.stderr
+
+
+def test_an_answer_that_somebody_kept_is_not_taken_for_this_one(
+    authority: tuple[str, Path],
+) -> None:
+    url, folder = authority
+    (folder / "kept.tsr").write_bytes(time_stamp(b"checkpoint\n", f"{url}/stamp"))
+    for content in (b"checkpoint\n", b"another\n"):
+        with pytest.raises(SealError, match="answered something else"):
+            time_stamp(content, f"{url}/kept")
+
+
+def test_the_checkpoint_of_either_database_is_stamped(
+    authority: tuple[str, Path], database_url: str
+) -> None:
+    url, folder = authority
+    store = open_sql_store(database_url)
+    context = Context(actor="ada", correlation="", append_id="a")
+    store.append(StreamName("run-1"), NEW, [Encoded("StepTaken", 1, b'{"step":1}')], context)
+    note = seal_log(store, new_key("example.org/log"), replace(context, append_id="s"))
+    store.close()
+    (folder / "data").write_text(note)
+    (folder / "stamp.tsr").write_bytes(time_stamp(note.encode(), f"{url}/stamp"))
+    done = openssl(
+        folder, "ts", "-verify", "-data", "data", "-in", "stamp.tsr", "-CAfile", "tsa.pem"
+    )
+    assert done.returncode == 0, done.stderr
 
 
 def test_the_request_is_what_openssl_reads(tmp_path: Path) -> None:

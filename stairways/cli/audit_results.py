@@ -9,9 +9,9 @@ from stairways.bootstrap import App
 from stairways.cli.asking import asked
 from stairways.cli.folds import print_walk
 from stairways.cli.printing import Column, Form, form_options, percent, print_rows
-from stairways.cli.skill import conclusion_lines
 from stairways.service.runs import LATEST, find_run
 from stairways.service.skill.seeds import OverSeeds, over_seeds
+from stairways.service.skill.told import conclusion_lines
 from stairways.service.skill.weighing import ALL_OF_SKILL, conclusion, skill_rows
 from stairways.service.stairway.walk_forward import walk_of
 from stairways.service.tabular import Cell

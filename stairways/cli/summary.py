@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 from stairways.cli.columns import CYCLES
 from stairways.cli.printing import print_json, print_rows
-from stairways.cli.skill import conclusion_lines
 from stairways.core.projections import CycleSummary, RunSummary
 from stairways.core.steering import Attempt, Steering
+from stairways.service.skill.told import conclusion_lines
 
 if TYPE_CHECKING:
     from stairways.bootstrap import App

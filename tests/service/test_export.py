@@ -2,6 +2,7 @@
 
 import csv
 import hashlib
+import itertools
 import json
 import math
 import os
@@ -12,6 +13,7 @@ import sys
 import warnings
 import zipfile
 from collections.abc import Callable, Iterator
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -21,16 +23,21 @@ import polars as pl
 import pytest
 import structlog
 from click.testing import CliRunner, Result
+from hypothesis import given
+from hypothesis import strategies as st
 
 from stairways import cli, codec
 from stairways.core import events as e
 from stairways.core.merkle import root_of
 from stairways.core.values import StreamName
 from stairways.service.export.bundle import VERIFIER
+from stairways.service.export.charts import Scale
 from stairways.service.export.proofs import gaps, prove_records
+from stairways.service.export.report_facts import gather
 from stairways.service.export.tables import columns_of, table_names
 from stairways.service.export.verify_bundle import root_of as stranger_root
 from stairways.service.seal import seal_log
+from stairways.service.skill.told import conclusion_lines
 from stairways.store.contract import Context, Encoded
 from stairways.store.opening import open_sql_store
 from stairways.store.seal import PrivateKey, new_key, sign
@@ -423,6 +430,39 @@ def test_the_page_has_every_part_needs_nothing_and_obeys_nothing(log: str, tmp_p
     assert "\x1b" not in page
 
 
+def test_the_page_says_what_the_results_are_worth_beside_what_simple_strategies_earned(
+    log: str, tmp_path: Path
+) -> None:
+    assert export(log, "html", tmp_path / "run.html").exit_code == 0
+    page = (tmp_path / "run.html").read_text(encoding="utf-8")
+    store = open_sql_store(log, read_only=True)
+    facts = gather(store, "r1")
+    store.close()
+
+    head = page.split("<h2>")[0]
+    *figures, conclusion = conclusion_lines(facts.concluded)
+    assert conclusion.startswith("No evidence of skill: ")
+    assert all(escape(line) in head for line in (*figures, conclusion))
+    assert page.count('<tr class="says">') == len(facts.weighed) > 0
+    measured = (one for _, one in facts.told if isinstance(one, e.BaselinesMeasured))
+    served = next(measured)
+    capital = float(facts.start.settings["trading.starting_capital"])
+    ends = facts.simple.buy_and_hold[-1], facts.simple.always_hold[-1]
+    assert [end / capital - 1 for end in ends] == pytest.approx(
+        [served.buy_and_hold, served.always_hold], abs=1e-9
+    )
+
+
+@given(st.floats(-1e6, 1e6), st.floats(1e-3, 1e6))
+def test_what_is_written_at_an_axis_is_round_and_inside_of_it(low: float, width: float) -> None:
+    written = Scale(low, low + width, str).ticks()
+
+    assert 2 <= len(written) <= 17
+    assert low - 1e-6 * width <= written[0] <= written[-1] <= low + width * (1 + 1e-6)
+    steps = {f"{after - before:.4g}" for before, after in itertools.pairwise(written)}
+    assert all(step.replace(".", "").strip("0")[0] in "125" for step in steps if "e" not in step)
+
+
 @pytest.fixture(scope="module")
 def parquet(log: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("parquet") / "run"
@@ -436,7 +476,18 @@ def test_parquet_opens_everywhere_with_the_same_rows(parquet: Path) -> None:
         counted = duckdb.execute(f"SELECT count(*) FROM '{file}'").fetchall()
         assert counted == [(pl.read_parquet(file).height,)]
         assert pl.read_parquet(file).columns == list(columns_of(name))
-    assert len(pd.DataFrame(pl.read_parquet(parquet / "steps.parquet").to_dicts())) > 800
+        assert len(pd.read_parquet(file)) == counted[0][0]
+
+
+def test_pandas_reads_parquet_with_the_right_types(parquet: Path) -> None:
+    steps = pd.read_parquet(parquet / "steps.parquet")
+
+    kinds = {name: str(steps[name].dtype) for name in ("position", "bar_time", "reward", "run")}
+    assert kinds == {
+        "position": "int64", "bar_time": "datetime64[us, UTC]", "reward": "float64", "run": "str",
+    }  # fmt: skip
+    assert str(steps["terminated"].dtype) == "bool"
+    assert steps["shares"].iloc[0].dtype == "int64"
 
 
 def test_parquet_has_the_right_types(parquet: Path) -> None:

@@ -8,10 +8,15 @@ from stairways.console.questions import BEFORE, FORMAT
 from stairways.console.stairs import stairs
 from stairways.core import events as e
 from stairways.core.projections import CycleSummary, RunSummary
+from stairways.core.values import Digest
 from stairways.errors import NoSuchEventError, NoSuchRunError
 from stairways.readmodels.rows import Row, Span, cycle_rows, gate_row, run_row, to_time
 from stairways.service.audit.browsing import rare_positions, records_at
 from stairways.service.audit.traces import as_json, traces
+from stairways.service.replay.setup import statistics_from
+from stairways.service.runs import run_stream
+from stairways.service.skill.told import conclusion_lines
+from stairways.service.skill.weighing import concluded
 from stairways.service.stairway.journal import decoded
 from stairways.store.contract import Record
 
@@ -32,6 +37,7 @@ GATE_KEYS = (
     "blocking", "reason", "evidence",
 )  # fmt: skip
 PARTS = ("GateDecided", "CycleVerdict", "ModelPromoted", "ModelRolledBack", "GateOverridden")
+WEIGHED = ("BaselinesMeasured", "SkillMeasured")
 OWN_PARTS = (
     "CycleStarted", "PolicyUpdated", "DivergenceDetected", "CycleFinished",
     "EvaluationStarted", "EvaluationFinished",
@@ -122,7 +128,21 @@ def _shown(call: Call, run: str, summary: RunSummary, span: Span) -> dict[str, o
         "planned": planned.steps,
         "repeated": max(0, summary.steps - planned.steps),
         "started": planned.event,
+        "concluded": _concluded(call, run, summary, span),
     }
+
+
+def _concluded(call: Call, run: str, summary: RunSummary, span: Span) -> list[str]:
+    """Return in words what the served model is worth; nothing while no result was weighed."""
+    started, store = _planned(call, span).event, call.desk.store
+    rules = statistics_from(started.settings) if started else None
+    places = rare_positions(store, WEIGHED, span.first_position, span.last_position)
+    own = [record for record in records_at(store, places) if record.stream == run_stream(run)]
+    if rules is None or not own:
+        return []
+    told = [(record.position, decoded(record)) for record in own]
+    trials = call.desk.overview.trials(Digest(summary.data or ""))
+    return list(conclusion_lines(concluded(told, trials, summary, rules)))
 
 
 class _Plan:

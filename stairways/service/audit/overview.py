@@ -9,15 +9,18 @@ grows with the number of runs, not with the number of events.
 import threading
 from dataclasses import dataclass, field, replace
 
+from stairways.core import events as e
 from stairways.core.merkle import leaf_hash
 from stairways.core.projections import ModelState, RunSummary
-from stairways.core.values import Position
+from stairways.core.skill import Trial
+from stairways.core.values import Digest, Position
 from stairways.errors import UnknownEventError
-from stairways.readmodels.batch import Batch
+from stairways.readmodels.batch import Batch, decoded
 from stairways.readmodels.rows import Row, Span
 from stairways.service.audit import payload
 from stairways.service.audit.browsing import records_at
 from stairways.service.runs import run_stream
+from stairways.service.skill.trials import trial_of
 from stairways.service.stairway.journal import LANDMARKS
 from stairways.store.contract import START, Record
 from stairways.store.records import record_bytes
@@ -47,6 +50,7 @@ class Overview:
     position: Position = START
     damaged: list[Position] = field(default_factory=list)  # unreadable, or not what was hashed
     _folded: Batch = field(default_factory=lambda: Batch(_Nothing()))
+    _trials: dict[Digest, list[Trial]] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def catch_up(self, most: int = POSITIONS_AT_ONCE) -> Position:
@@ -89,6 +93,10 @@ class Overview:
         """Return every registration of bars, newest first."""
         return self._folded.data[::-1]
 
+    def trials(self, data: Digest) -> list[Trial]:
+        """Return the models that were evaluated on the same bars so far."""
+        return list(self._trials.get(data, ()))
+
     def _read(self, until: Position) -> None:
         for record in self.store.read(types=LANDMARKS, after=self.position, until=until):
             self._take(record)
@@ -102,10 +110,19 @@ class Overview:
         try:
             if is_right:
                 self._folded.take([record])
+                self._count(record)
         except UnknownEventError:
             is_right = False
         if not is_right and len(self.damaged) < MOST_DAMAGED:
             self.damaged.append(record.position)
+
+    def _count(self, record: Record) -> None:
+        """Keep the figure of a weighed result, which others are weighed among."""
+        if record.type == "SkillMeasured":
+            event = decoded(record)
+            assert isinstance(event, e.SkillMeasured)  # noqa: S101 - read by its type
+            trial = trial_of(record.position, event)
+            self._trials.setdefault(event.data, []).append(trial)
 
 
 def _as_of_now(

@@ -1,5 +1,6 @@
 """Line charts as inline SVG: no script, no font, no request; colours come from the page."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -8,6 +9,7 @@ WIDTH, HEIGHT = 720, 220
 LEFT, RIGHT, TOP, BOTTOM = 64, 12, 12, 26
 MOST_POINTS = 360
 TICKS = 4
+ROUND_TICKS = 6
 MOST_WHOLE = 16
 
 
@@ -23,11 +25,12 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """How one axis is shown: its ends, and a value in words."""
+    """How one axis is shown: its ends, a value in words, whether round values are written."""
 
     low: float
     high: float
     words: Callable[[float], str]
+    is_round: bool = True
 
     def share(self, value: float) -> float:
         """Return where a value lies between the ends, 0 to 1."""
@@ -35,10 +38,21 @@ class Scale:
 
     def ticks(self) -> list[float]:
         """Return the values that are written at the axis; few whole numbers all of them."""
-        if float(self.low).is_integer() and 0 < self.high - self.low <= MOST_WHOLE:
+        if float(self.low).is_integer() and 1 < self.high - self.low <= MOST_WHOLE:
             return [self.low + number for number in range(int(self.high - self.low) + 1)]
+        if self.is_round and self.high > self.low:
+            return _round_values(self.low, self.high)
         step = (self.high - self.low) / TICKS
         return [self.low + step * number for number in range(TICKS + 1)]
+
+
+def _round_values(low: float, high: float) -> list[float]:
+    """Return multiples of 1, 2, 2.5 or 5 times a power of ten between two values."""
+    least = (high - low) / ROUND_TICKS
+    power = 10.0 ** math.floor(math.log10(least))
+    step = next(one * power for one in (1, 2, 2.5, 5, 10) if one * power >= least * (1 - 1e-9))
+    first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
+    return [round(number * step, 12) + 0.0 for number in range(first, last + 1)]
 
 
 def chart(
@@ -48,15 +62,18 @@ def chart(
     x: Callable[[float], str],
     y: Callable[[float], str],
     floor: float | None = None,
+    in_time: bool = False,
 ) -> str:
     """Return a chart with a legend; nothing where there are no points.
 
     ``x`` and ``y`` write values of the axes; ``floor`` is a value the vertical axis shows.
+    With ``in_time`` the horizontal one is of seconds, of which none are round.
     """
     shown = [line for line in lines if line.x]
     if not shown:
         return ""
-    across = Scale(min(min(one.x) for one in shown), max(max(one.x) for one in shown), x)
+    first, last = min(min(one.x) for one in shown), max(max(one.x) for one in shown)
+    across = Scale(first, last, x, is_round=not in_time)
     lowest, highest = min(min(one.y) for one in shown), max(max(one.y) for one in shown)
     lowest, highest = (
         (min(lowest, floor), max(highest, floor))

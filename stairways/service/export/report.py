@@ -4,38 +4,39 @@ The page needs nothing else: no script, no font, no request. It is made of the l
 of the log at the same size the same bytes come out.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from html import escape
 from itertools import accumulate
-
-import numpy as np
 
 import stairways
 from stairways.core import events as e
 from stairways.core.replay.report import QUANTITIES, Report
 from stairways.core.skill import NO_EVIDENCE
-from stairways.market.bars import Bars
 from stairways.service.audit.sentences import said
 from stairways.service.audit.traces import Validation
 from stairways.service.export.charts import Line, chart
 from stairways.service.export.report_facts import Facts, gather
 from stairways.service.export.report_style import STYLE
 from stairways.service.export.report_words import (
+    Remark,
     capitalised,
     day,
     dollars,
+    hundredths,
     interval,
     mark,
     number,
     percent,
+    round_percent,
     section,
     signed,
     table,
+    tenths,
     time_words,
     whole,
-    whole_percent,
 )
 from stairways.service.seal import checkpoint_of
+from stairways.service.skill.told import conclusion_lines
 from stairways.store.contract import Record
 from stairways.store.sql import SqlStore
 
@@ -83,12 +84,19 @@ def _head(facts: Facts) -> str:
         f"{time_words(row['last_at'])}. {row['steps']:,} environment steps, {row['promoted']} "
         f"models promoted, {row['rollbacks']} rollbacks, {row['resumed']} interruptions. Served "
         f"after it: <code>{escape(served)}</code>.</p>{simulated}"
-        f"<p><strong>{escape(capitalised(facts.concluded.reason))}.</strong></p>"
+        f"{_worth(facts)}"
         f'<p class="soft">Made by Stairways {escape(stairways.__version__)} from {facts.size:,} '
         f"events of the log, root <code>{escape(facts.root)}</code>. Times are UTC. Figures below "
         "are of validation bars the policy was never trained on, unless said otherwise.</p>"
         "</header>"
     )
+
+
+def _worth(facts: Facts) -> str:
+    """Return what the served model earned, what simple strategies did, and the conclusion."""
+    *figures, conclusion = (escape(line) for line in conclusion_lines(facts.concluded))
+    lines = "".join(f"<p>{line}</p>" for line in figures)
+    return f"{lines}<p><strong>{conclusion}</strong></p>"
 
 
 def _verdicts(facts: Facts) -> str:
@@ -118,7 +126,7 @@ def _holding(facts: Facts) -> str:
             Line("target", "level", steps, drawn.target),
         ],
         x=whole,
-        y=whole_percent,
+        y=round_percent,
     )
     cycles = [c for c in facts.cycles if c["hold_rate"] is not None]
     numbers = [float(place) for place, _ in enumerate(cycles, 1)]
@@ -129,7 +137,7 @@ def _holding(facts: Facts) -> str:
             Line("target", "level", numbers, [c["target"] for c in cycles]),
         ],
         x=lambda value: f"{value:g}",
-        y=whole_percent,
+        y=round_percent,
     )
     return section("Hold rate against target", training + validation)
 
@@ -157,17 +165,9 @@ def _money(facts: Facts) -> str:
         if isinstance(event, e.BaselinesMeasured)
         and (event.cycle, event.attempt) == (chosen.cycle, chosen.attempt)
     ]
-    capital = float(facts.start.settings["trading.starting_capital"])
-    kept = "buy and hold in equal parts, without costs"
-    held = [Line(kept, "c", chosen.times, _held(facts.bars, chosen.times, capital))]
-    ends = [chosen.times[0], chosen.times[-1]]
-    levels = [
-        Line(label, kind, ends, [capital, capital * (1 + profit)])
-        for event in baselines[-1:]
-        for label, kind, profit in (
-            ("buy and hold, from end to end", "b", event.buy_and_hold),
-            ("cash, from end to end", "level", event.always_hold),
-        )
+    simple = [
+        Line("buy and hold", "b", facts.simple.times, facts.simple.buy_and_hold),
+        Line("cash", "level", facts.simple.times, facts.simple.always_hold),
     ]
     peaks = list(accumulate(chosen.equity, max))
     falls = [now / peak - 1 for now, peak in zip(chosen.equity, peaks, strict=True)]
@@ -176,23 +176,15 @@ def _money(facts: Facts) -> str:
     return section(
         "Equity and drawdown",
         f"<p>Cycle {chosen.cycle}, attempt {chosen.attempt}, on validation bars, after all "
-        f"costs.</p>{chart('Equity in dollars', [equity, *held, *levels], x=day, y=dollars)}"
+        "costs. Buy and hold takes as many lots of each symbol as the limit lets and pays the same "
+        "costs; cash earns the risk-free rate.</p>"
+        + chart("Equity in dollars", [equity, *simple], x=day, y=dollars, in_time=True)
         + chart(
             "Drawdown", [Line("below the peak", "b", chosen.times, falls)], x=day,
-            y=whole_percent, floor=0.0,
+            y=round_percent, floor=0.0, in_time=True,
         )
         + spread,
     )  # fmt: skip
-
-
-def _held(bars: Bars | None, times: Sequence[float], capital: float) -> list[float]:
-    """Return what equal parts of all symbols, bought at the first of ``times``, were worth."""
-    if bars is None:
-        return [capital] * len(times)
-    rows = np.searchsorted(bars.times, np.round(np.array(times) * 1e9).astype(np.int64))
-    rows = np.minimum(rows, len(bars) - 1)
-    worth: list[float] = (bars.close[rows] / bars.close[rows[0]]).mean(axis=1).tolist()
-    return [capital * one for one in worth]
 
 
 def _shown_validation(facts: Facts) -> Validation | None:
@@ -215,26 +207,33 @@ def _random(event: e.BaselinesMeasured) -> str:
 def _statistics(facts: Facts) -> str:
     names = (
         "cycle", "try", "return", "Sharpe a year", "above buy and hold", "above cash",
-        "above random", "random beaten", "models tried", "deflated Sharpe", "says",
+        "above random", "random beaten", "models tried", "deflated Sharpe",
     )  # fmt: skip
     rows = [
-        (
-            m.cycle, m.attempt, interval(m.profit, signed), interval(m.sharpe, number),
-            interval(m.over_buy_and_hold, signed), interval(m.over_always_hold, signed),
-            interval(m.over_random, signed), percent(m.beaten), one.trials_now,
-            percent(one.deflated_now), one.reason_now,
-        )
+        row
         for one in facts.weighed
         for m in (one.measured,)
+        for row in (
+            (
+                m.cycle, m.attempt, interval(m.profit, tenths), interval(m.sharpe, hundredths),
+                interval(m.over_buy_and_hold, tenths), interval(m.over_always_hold, tenths),
+                interval(m.over_random, tenths), percent(m.beaten), one.trials_now,
+                hundredths(one.deflated_now),
+            ),
+            Remark(f"{capitalised(one.reason_now)}."),
+        )
     ]  # fmt: skip
     share = f"{facts.concluded.confidence:.0%}"
     note = (
-        f"<p>In brackets: {share} intervals of a block bootstrap over the bars. Deflated Sharpe: "
+        f"<p>Under a figure stands its {share} interval, of a block bootstrap over the bars; what "
+        "a result is above others is a year. Deflated Sharpe: "
         "the probability that the true ratio is above what the best of so many models tried would "
         "have by chance, counted as the log knows it now. Nothing here claims skill where it says "
         f"{NO_EVIDENCE}.</p>"
     )
-    inner = table(names, rows, 10) if rows else "<p>This run's results were not weighed.</p>"
+    inner = (
+        table(names, rows, len(names)) if rows else "<p>This run's results were not weighed.</p>"
+    )
     return section("Statistics", note + inner)
 
 
@@ -249,7 +248,7 @@ def _gates(facts: Facts) -> str:
         )
         for g in facts.gates
     ]  # fmt: skip
-    return section("Gates and their evidence", table(names, rows, 3, also=(4, 5)))
+    return section("Gates and their evidence", table(names, rows, 3, also=(4, 5, 8)))
 
 
 def _divergence(facts: Facts) -> str:

@@ -3,18 +3,21 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from stairways.core import events as e
-from stairways.core.replay.report import Report
+from stairways.core.baselines import ALWAYS_HOLD, BUY_AND_HOLD, fold, paths
+from stairways.core.replay.report import Finding, Report
+from stairways.core.values import MICROS_PER_DOLLAR
 from stairways.errors import StairwaysError
-from stairways.market.bars import Bars
 from stairways.readmodels.batch import decoded
 from stairways.service import audit
 from stairways.service.audit.asking import Row
 from stairways.service.audit.traces import Traces, traces
-from stairways.service.data import load_registered
 from stairways.service.export.bundle import checkpoint_over
 from stairways.service.export.story import last_of_run, records_of
 from stairways.service.replay.run import replay_run
+from stairways.service.replay.setup import set_up
 from stairways.service.skill.weighing import Conclusion, Result, conclusion, results
 from stairways.store.contract import Record
 from stairways.store.sql import SqlStore
@@ -38,7 +41,7 @@ class Facts:
     weighed: Sequence[Result]
     concluded: Conclusion
     checkpoint: str
-    bars: Bars | None
+    simple: "Simple"
 
 
 def gather(log: SqlStore, run: str) -> Facts:
@@ -62,16 +65,39 @@ def gather(log: SqlStore, run: str) -> Facts:
         weighed=results(log, run),
         concluded=conclusion(log, run),
         checkpoint=checkpoint_over(log, last_of_run(log, run)),
-        bars=_bars(log, start),
+        simple=_simple(log, next(r for r, event in told if event is start)),
     )
 
 
-def _bars(log: SqlStore, start: e.RunStarted) -> Bars | None:
-    """Return a run's bars; the replay says why where they cannot be had."""
+@dataclass(frozen=True, slots=True)
+class Simple:
+    """What simple strategies were worth in dollars at ``times``, seconds since 1970 UTC."""
+
+    times: Sequence[float] = ()
+    buy_and_hold: Sequence[float] = ()
+    always_hold: Sequence[float] = ()
+
+
+def _simple(log: SqlStore, started: Record) -> Simple:
+    """Play simple strategies on the validation bars again, by the run's own rules.
+
+    Nothing where bars or rules cannot be had; the replay says why.
+    """
     try:
-        return load_registered(log, start.data)
+        setup = set_up(log, started)
     except StairwaysError:
-        return None
+        return Simple()
+    if isinstance(setup, Finding):
+        return Simple()
+    first, last = setup.start.windows["validate"]
+    nobody = np.empty((2, 0, last - first - 1))  # no random policies
+    actions = paths(len(setup.market.symbols), setup.rules.max_lots, 0.0, nobody)
+    equity = fold(actions, first, setup.market, setup.rules).equity[1:] / MICROS_PER_DOLLAR
+    return Simple(
+        (setup.times[first : last - 1] / 1e9).tolist(),
+        equity[:, BUY_AND_HOLD].tolist(),
+        equity[:, ALWAYS_HOLD].tolist(),
+    )
 
 
 def _replayed(log: SqlStore, run: str) -> Report | str:

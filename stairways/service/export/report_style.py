@@ -13,7 +13,9 @@ border-bottom:2px solid var(--rule);padding-bottom:.2rem}p{margin:.4rem 0}
 .wide{overflow-x:auto}table{border-collapse:collapse;width:100%;font-size:.85rem}
 th,td{text-align:left;padding:.25rem .5rem;border-bottom:1px solid var(--rule);vertical-align:top}
 th{color:var(--soft);font-weight:600}td.n,th.n{text-align:right;font-variant-numeric:tabular-nums;
-white-space:nowrap}code{font-size:.85em;overflow-wrap:anywhere}.soft{color:var(--soft)}
+white-space:nowrap}th.n{white-space:normal}td small{color:var(--soft)}
+tr.says td{color:var(--soft);padding-top:0}tr:has(+tr.says) td{border-bottom:0}
+code{font-size:.85em;overflow-wrap:anywhere}.soft{color:var(--soft)}
 .good{color:var(--c);font-weight:600}.bad{color:var(--bad);font-weight:600}
 figure{margin:1rem 0}svg{width:100%;height:auto;display:block}svg text{font:11px system-ui,
 sans-serif;fill:var(--soft)}.grid{stroke:var(--rule);stroke-width:1}.line{fill:none;

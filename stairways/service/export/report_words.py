@@ -1,6 +1,6 @@
 """Cells, tables and words of a report; everything stored is escaped."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from html import escape
@@ -11,7 +11,14 @@ Table = tuple[Sequence[str], Sequence[Sequence[Cell]]]
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """A cell that is good or bad news."""
+    """A cell that is HTML already: good or bad news, or a figure over its interval."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Remark:
+    """A row of a table that says something in words about the row above it."""
 
     text: str
 
@@ -27,22 +34,27 @@ def section(title: str, inner: str) -> str:
 
 
 def table(
-    names: Sequence[str], rows: Sequence[Sequence[Cell]], numbers: int, also: Sequence[int] = ()
+    names: Sequence[str],
+    rows: Sequence[Sequence[Cell] | Remark],
+    numbers: int,
+    also: Sequence[int] = (),
 ) -> str:
     """Return a table whose first ``numbers`` columns, and those in ``also``, stand to the right."""
     right = {*range(numbers), *also} if len(names) > 2 else set[int]()  # noqa: PLR2004 - pairs
     kinds = [' class="n"' if place in right else "" for place in range(len(names))]
     head = "".join(f"<th{k}>{escape(n)}</th>" for k, n in zip(kinds, names, strict=True))
-    body = "".join(
-        "<tr>"
-        + "".join(f"<td{k}>{cell_text(c)}</td>" for k, c in zip(kinds, row, strict=True))
-        + "</tr>"
-        for row in rows
-    )
+    body = "".join(_row(row, kinds) for row in rows)
     return (
         f'<div class="wide"><table><thead><tr>{head}</tr></thead>'
         f"<tbody>{body}</tbody></table></div>"
     )
+
+
+def _row(row: Sequence[Cell] | Remark, kinds: Sequence[str]) -> str:
+    if isinstance(row, Remark):
+        return f'<tr class="says"><td colspan="{len(kinds)}">{cell_text(row.text)}</td></tr>'
+    cells = (f"<td{k}>{cell_text(c)}</td>" for k, c in zip(kinds, row, strict=True))
+    return f"<tr>{''.join(cells)}</tr>"
 
 
 def cell_text(value: Cell) -> str:
@@ -53,10 +65,10 @@ def cell_text(value: Cell) -> str:
     return escape("".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in text))
 
 
-def interval(three: tuple[float, float, float], words: object) -> str:
-    """Return a figure and its interval in brackets."""
-    low, figure, high = (words(one) for one in three)  # type: ignore[operator]  # a function below
-    return f"{figure} [{low}, {high}]"
+def interval(three: tuple[float, float, float], words: Callable[[float], str]) -> Mark:
+    """Return a figure and under it its interval."""
+    low, figure, high = (escape(words(one)) for one in three)
+    return Mark(f"{figure}<br><small>{low} to {high}</small>")
 
 
 def time_words(moment: datetime) -> str:
@@ -69,9 +81,19 @@ def percent(share: float | None) -> str:
     return "-" if share is None else f"{share:.1%}"
 
 
-def whole_percent(share: float) -> str:
-    """Return a share as a percentage without decimals."""
-    return f"{share:.0%}"
+def round_percent(share: float) -> str:
+    """Return a round share as a percentage with no more digits than it has."""
+    return f"{share * 100:.4g}%"
+
+
+def tenths(share: float) -> str:
+    """Return a share as a percentage with its sign and one decimal."""
+    return f"{share:+.1%}"
+
+
+def hundredths(value: float) -> str:
+    """Return a number with two decimals."""
+    return f"{value:.2f}"
 
 
 def signed(share: float | None) -> str:

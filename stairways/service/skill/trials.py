@@ -22,8 +22,13 @@ def known_trials(store: EventStore, data: Digest, until: Position | None = None)
         except (UnknownEventError, ValueError):
             continue
         if isinstance(event, e.SkillMeasured) and event.data == data:
-            bars = event.first_bar, event.last_bar
-            yield Trial(record.position, by_bar(event.sharpe[1], event.a_year), *bars)
+            yield trial_of(record.position, event)
+
+
+def trial_of(position: Position, event: e.SkillMeasured) -> Trial:
+    """Return what a weighed result counts as among others."""
+    bars = event.first_bar, event.last_bar
+    return Trial(position, by_bar(event.sharpe[1], event.a_year), *bars)
 
 
 def by_bar(sharpe: float, a_year: float) -> float:

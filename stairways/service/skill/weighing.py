@@ -49,10 +49,23 @@ def conclusion(store: EventStore, run: str) -> Conclusion:
     Every model that this log says was tried on those bars counts, also after it, also of
     other runs.
     """
-    found = [result for result in results(store, run) if result.measured.window == VALIDATE]
-    confidence = _rules(store, run).confidence
-    place = _served(summary_of(store, run))
-    own = [one for one in found if (one.measured.cycle, one.measured.attempt) == place]
+    known = list(known_trials(store, start_of(store, run).data))
+    return concluded(_weighed(store, run), known, summary_of(store, run), _rules(store, run))
+
+
+def concluded(
+    events: Sequence[tuple[Position, e.Event]],
+    known: Sequence[Trial],
+    summary: RunSummary,
+    rules: SkillRules,
+) -> Conclusion:
+    """Return the conclusion about a run from its weighed results and all trials on its bars."""
+    place, confidence = _served(summary), rules.confidence
+    own = [
+        one
+        for one in _results(events, known, rules)
+        if (one.measured.cycle, one.measured.attempt) == place and one.measured.window == VALIDATE
+    ]
     if place is None or not own:
         reason = NOTHING_SERVED if place is None else NOT_WEIGHED
         return Conclusion(skill=False, reason=reason, confidence=confidence, served=None)
@@ -63,9 +76,13 @@ def conclusion(store: EventStore, run: str) -> Conclusion:
 
 def results(store: EventStore, run: str) -> list[Result]:
     """Return every weighed evaluation of a run, in order."""
-    events = _weighed(store, run)
-    rules = _rules(store, run)
     known = list(known_trials(store, start_of(store, run).data))
+    return _results(_weighed(store, run), known, _rules(store, run))
+
+
+def _results(
+    events: Sequence[tuple[Position, e.Event]], known: Sequence[Trial], rules: SkillRules
+) -> list[Result]:
     baselines = {place: event for place, event in events if isinstance(event, e.BaselinesMeasured)}
     return [
         _result(place, event, baselines, known, rules)

@@ -104,7 +104,9 @@ def _endpoint(page: Page) -> Callable[[Request], object]:
         desk: Desk = request.app.state.desk
         asked = read(page.questions, request.query_params.multi_items())
         size = desk.overview.catch_up()
-        return page.answer(Call(desk, person, request, asked, size))
+        call = Call(desk, person, request, asked, size)
+        call.note_page(page)
+        return page.answer(call)
 
     async def endpoint(request: Request) -> Response:
         person: Person | None = request.scope["state"]["person"]

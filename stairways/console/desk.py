@@ -88,6 +88,11 @@ class Call:
         who = {"who": self.person.name, "role": self.person.role, "page": asked[:500]}
         self.desk.note(question, {**who, **arguments})
 
+    def note_page(self, page: "Page") -> None:
+        """Note that a page was asked for; a file is noted with its digest where it is made."""
+        if page.kind == "text/html" and not page.is_part and not self.asked.get("format"):
+            self.note("console page")
+
     def _frame(self) -> dict[str, Any]:
         overview = self.desk.overview
         return {
@@ -113,6 +118,7 @@ class Page:
     questions: Sequence[Question] = ()
     auditors_only: bool = False
     kind: str = "text/html"
+    is_part: bool = False  # of a page that was asked for already, and is asked for again by itself
 
 
 def _lines(lines: Any) -> Any:  # noqa: ANN401 - an iterator of text

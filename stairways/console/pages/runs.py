@@ -218,7 +218,7 @@ def _timed(row: Row) -> Row:
 PAGES = (
     Page("/runs", list_runs, "Runs, newest first", (BEFORE, FORMAT)),
     Page("/runs/{run}", show_run, "A run", (FORMAT,)),
-    Page("/runs/{run}/live", live, "The changing part of a run's page"),
+    Page("/runs/{run}/live", live, "The changing part of a run's page", is_part=True),
     Page("/runs/{run}/curves.json", curves, "The curves of a run", kind="application/json"),
     Page("/runs/{run}/cycles/{cycle:int}/{attempt:int}", show_cycle, "A cycle", (FORMAT,)),
 )

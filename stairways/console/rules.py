@@ -27,9 +27,7 @@ class ConsoleRules:
     burst: int = 120  # requests that it may make at once
     logins_per_minute: float = 6.0  # attempts to log in from one address
     header_seconds: float = 10.0  # within which a request has to arrive in full
-    record_access: bool = (
-        False  # logins, pages and files become events; needs an account that may write
-    )
+    record_access: bool = False  # pages and files asked for become events; needs the right to write
 
     def __post_init__(self) -> None:
         _check_entries(self.tokens, _TOKEN, "tokens", "ROLE:NAME:SHA256")

@@ -1,5 +1,7 @@
 """The Gymnasium face and the stable-baselines3 face of the same arrays."""
 
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -52,6 +54,24 @@ def test_it_can_be_made_by_name_alone_and_says_that_its_bars_are_simulated() -> 
     assert env.observation_space.shape == (26,)
 
 
+IN_A_FRESH_PROCESS = {
+    "by its module": "env = gymnasium.make('stairways.env.gym:stairways/Trading-v0')",
+    "after an import": "import stairways.env.gym; env = gymnasium.make('stairways/Trading-v0')",
+    "in gymnasium's own way": "import stairways.env.gym as ours; gymnasium.register_envs(ours); "
+    "env = gymnasium.make('stairways/Trading-v0')",
+}
+
+
+@pytest.mark.parametrize("way", sorted(IN_A_FRESH_PROCESS))
+def test_a_fresh_process_makes_it_without_a_warning(way: str) -> None:
+    """Gymnasium 1 looks for no entry points of packages any more: somebody has to import it."""
+    script = f"import gymnasium; {IN_A_FRESH_PROCESS[way]}; env.reset(seed=1); print(env.spec.id)"
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", script], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout.strip(), done.stderr) == (0, NAME, "")
+
+
 def test_other_numbers_of_symbols_have_one_choice_for_each(wander: MakeBars) -> None:
     for symbols in (1, 3, 10):
         env = TradingEnv(wander(300, symbols, 1))
@@ -74,7 +94,7 @@ def test_a_step_before_a_reset_is_refused(wander: MakeBars) -> None:
         TradingEnv(wander(300, 2, 1)).step(np.array(4))
 
 
-@pytest.mark.parametrize("symbols", [1, 2, 3])
+@pytest.mark.parametrize("symbols", [1, 2, 3, 10])
 def test_both_faces_and_the_lanes_give_the_same_trace(wander: MakeBars, symbols: int) -> None:
     bars = wander(300, symbols, 1)
     env, lanes = TradingEnv(bars, trading=RULES), lanes_on(bars, 1)

@@ -8,7 +8,7 @@ a daemon may be killed at any moment and another goes on where it was.
 import contextlib
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import structlog
@@ -20,12 +20,12 @@ from stairways.core.values import StreamName, Version
 from stairways.daemon.deciding import Attempt, Claim, Define, Skip, Surroundings, decide
 from stairways.daemon.schedule import DaemonRules, Schedule
 from stairways.daemon.workers import Launcher, Worker
-from stairways.errors import StairwaysError, WrongVersionError
+from stairways.errors import LeaseLostError, StairwaysError, WrongVersionError
 from stairways.service.operation.leases import Holding, model_lease
 from stairways.service.operation.schedules import Follower, crashes, outcome, schedule_lease
 from stairways.service.runs import run_stream, served_by
 from stairways.service.stairway.journal import encoded
-from stairways.store.contract import Context, EventStore, Lease
+from stairways.store.contract import Context, EventStore, Fence, Lease
 
 _LOG = structlog.get_logger("daemon")
 
@@ -72,11 +72,12 @@ class Daemon:
         self._follower = Follower(outside.store)
         self._running: dict[str, Running] = {}
         self._compared: dict[str, Mapping[str, str]] = {}  # schedule to how it is kept elsewhere
+        self._kept: dict[str, Lease] = {}  # schedule to the lease under which it was attended last
         self._troubled: dict[str, str] = {}  # schedule to the trouble that was told already
 
     def start(self) -> None:
         """Record that this daemon keeps schedules."""
-        self._append("daemon", self._started())
+        self._record("daemon", self._started())
 
     def reload(self, schedules: Mapping[str, Schedule]) -> None:
         """Keep other schedules from now on; runs that began go on to their end."""
@@ -84,7 +85,7 @@ class Daemon:
         for name in (one.removeprefix("schedule-") for one in self._out.holding.names()):
             if name not in self._schedules and name not in self._running:
                 self._out.holding.release(schedule_lease(name))
-        self._append("daemon", self._started())
+        self._record("daemon", self._started())
 
     def tick(self) -> None:
         """Do for each schedule what is to be done now; trouble with one spares the others."""
@@ -109,7 +110,7 @@ class Daemon:
             one.worker.kill()
         with contextlib.suppress(StairwaysError):  # the database is away; nothing was lost
             self._collect_all()
-            self._append("daemon", e.DaemonStopped(holder=self._name, reason=reason))
+            self._record("daemon", e.DaemonStopped(holder=self._name, reason=reason))
 
     @property
     def _name(self) -> str:
@@ -124,8 +125,9 @@ class Daemon:
         return [one for one in self._running.values() if not one.worker.ended()]
 
     def _collect_all(self) -> None:
-        for name in list(self._running):
-            self._collect(name)
+        for name in self._running.keys() & self._kept.keys():
+            with contextlib.suppress(LeaseLostError):  # another one sees to it
+                self._collect(name)
 
     def _attend(self, name: str) -> None:
         lease = self._lease(name)
@@ -156,15 +158,18 @@ class Daemon:
         lease = schedule_lease(name)
         held = self._out.holding.held(lease)
         if held is not None:
+            self._kept[name] = held
             return held
+        self._kept.pop(name, None)
         before = self._out.holding.look(lease)
         taken = self._out.holding.take(lease)
         if taken is not None:
+            self._kept[name] = taken
             previous = before.holder.name if before and before.holder else ""
             event = e.LeaseTaken(
                 lease=lease, holder=self._name, epoch=taken.epoch, previous=previous
             )
-            self._append(name, event, fence=taken)
+            self._append(name, event)
             _LOG.info("keeps a schedule", schedule=name, epoch=taken.epoch, after=previous or None)
         return taken
 
@@ -240,9 +245,7 @@ class Daemon:
 
     def _claim(self, name: str, claim: Claim, fires: int) -> None:
         """Claim a due time; whoever was faster has it, and the log says so."""
-        schedule, lease = self._schedules[name], self._out.holding.held(schedule_lease(name))
-        if lease is None:
-            return
+        schedule = self._schedules[name]
         fired = e.ScheduleFired(
             schedule=name,
             due=claim.due,
@@ -252,7 +255,7 @@ class Daemon:
             late=claim.late,
             trigger=claim.trigger,
             holder=self._name,
-            epoch=lease.epoch,
+            epoch=self._kept[name].epoch,
         )
         with contextlib.suppress(WrongVersionError):
             self._append(name, fired, append_id=f"fire {name} {claim.due.isoformat()}")
@@ -337,18 +340,26 @@ class Daemon:
             self._troubled[name] = trouble
             _LOG.error("cannot keep a schedule", schedule=name, reason=trouble)
 
-    def _append(
-        self, about: str, event: e.Event, append_id: str = "", fence: Lease | None = None
+    def _append(self, schedule: str, event: e.Event, append_id: str = "") -> None:
+        """Record something about a schedule, under the lease it is attended under.
+
+        Were that lease lost meanwhile, whoever noticed it first, the log refuses the event.
+        """
+        lease = self._kept.get(schedule)
+        if lease is None:
+            raise LeaseLostError(
+                f"This process does not keep {schedule}; it records nothing of it."
+            )
+        self._record(schedule, event, append_id, lease.fence)
+
+    def _record(
+        self, about: str, event: e.Event, append_id: str = "", fence: Fence | None = None
     ) -> None:
-        lease = fence or self._out.holding.held(schedule_lease(about))
-        context = self._out.context(about)
-        full = Context(
-            actor=context.actor,
-            correlation=about,
-            append_id=append_id or context.append_id,
-            fence=None if lease is None else lease.fence,
-        )
-        self._out.store.append(StreamName(f"daemon-{self._out.host}"), None, encoded([event]), full)
+        made = self._out.context(about)
+        name = append_id or made.append_id
+        context = replace(made, correlation=about, append_id=name, fence=fence)
+        stream = StreamName(f"daemon-{self._out.host}")
+        self._out.store.append(stream, None, encoded([event]), context)
 
 
 _STEP = 0.1

@@ -1,19 +1,19 @@
 """What a daemon does, with a clock moved by hand and workers that are pretended."""
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
 from stairways.core import events as e
-from stairways.core.values import StreamName, digest_of
+from stairways.core.values import Position, StreamName, digest_of
 from stairways.daemon.keeping import Daemon
 from stairways.daemon.schedule import Schedule
 from stairways.daemon.standing import schedule_rows
 from stairways.errors import HaltedError, NoSuchScheduleError
 from stairways.service.operation import halt, schedules
 from stairways.service.operation.leases import model_lease
-from stairways.service.stairway.journal import encoded
+from stairways.service.stairway.journal import decoded, encoded
 from stairways.store.contract import Holder
 from tests.daemon.conftest import START, Hands, word
 
@@ -210,6 +210,48 @@ def test_a_daemon_that_was_only_thought_dead_writes_nothing_and_stops_its_run(
 
     assert hands.workers[0].told == ["stop"]
     assert hands.store.head().size == before
+
+
+def test_a_daemon_that_loses_its_lease_while_it_attends_a_schedule_writes_nothing_about_it(
+    hands: Hands, minutely: Schedule
+) -> None:
+    stale = hands.daemon(nightly=minutely)
+    standby = hands.daemon(name="two", nightly=minutely)
+    stale.reload({"nightly": replace(minutely, every=20)})
+    hands.wait(10.5)
+    sizes: list[int] = []
+
+    def clock() -> datetime:
+        """Let it be stopped just here, as by SIGSTOP, until another one has taken over."""
+        if not sizes:
+            standby.tick()
+            stale._out.holding.renew()  # its heart beats first when it is woken
+            sizes.append(hands.store.head().size)
+        return hands.now
+
+    object.__setattr__(stale._out, "clock", clock)
+    stale.tick()
+
+    assert stale._out.holding.names() == []
+    assert [hands.store.head().size] == sizes
+
+
+def test_a_daemon_that_stops_after_another_took_over_writes_nothing_about_its_run(
+    hands: Hands, minutely: Schedule
+) -> None:
+    stale = begun(hands, minutely)
+    standby = hands.daemon(name="two", nightly=minutely)
+    hands.wait(10.5)
+    standby.tick()
+    stale._out.holding.renew()
+    hands.finish(hands.workers[0].run)
+    hands.workers[0].ending = "fine"  # of the other one; this one saw it end as well
+    before = hands.store.head().size
+
+    stale.stop("SIGTERM", hands.wait)
+
+    said = [decoded(record) for record in hands.store.read(after=Position(before))]
+    assert said == [e.DaemonStopped(holder="pid 1 on one", reason="SIGTERM")]
 
 
 def test_two_daemons_never_fire_a_due_time_twice(hands: Hands, minutely: Schedule) -> None:

@@ -4,14 +4,15 @@ A backup is itself a log, a SQLite file, whichever database it comes from: every
 on it, and it can be restored into either kind. Derived tables are not copied.
 """
 
+import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import cast
 
 import psycopg
 
-from stairways.errors import LogUnavailableError
+from stairways.errors import LogUnavailableError, StairwaysError
 from stairways.service.verify.log import VerifyReport, verify_log
 from stairways.store.driver import Connection, Driver, EventRows, Row
 from stairways.store.opening import driver_for, upgrade
@@ -43,14 +44,31 @@ def back_up(url: str, file: Path) -> VerifyReport:
     if file.exists():
         raise LogUnavailableError(f"{file} is there already. A backup is never overwritten.")
     part = file.with_name(f"{file.name}.part")
-    part.unlink(missing_ok=True)
+    _remove(part)
     target = f"sqlite:///{part}"
     upgrade(target)
-    copy_log(url, target)
+    try:
+        copy_log(url, target)
+    except StairwaysError:
+        _remove(part)
+        raise
     report = verify_log(target)
     if report.clean:
+        _gather(part)
         part.rename(file)
     return report
+
+
+def _remove(file: Path) -> None:
+    """Remove a SQLite file and what is kept beside one that is open."""
+    for suffix in ("", "-wal", "-shm"):
+        file.with_name(f"{file.name}{suffix}").unlink(missing_ok=True)
+
+
+def _gather(file: Path) -> None:
+    """Bring everything into the one file: whoever only read it left others beside it."""
+    with closing(sqlite3.connect(file)) as connection:
+        connection.execute("PRAGMA journal_mode = DELETE").fetchall()
 
 
 def restore(file: Path, url: str) -> VerifyReport:

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import text
 
 from stairways.core.values import NEW, StreamName
-from stairways.errors import LogUnavailableError
+from stairways.errors import LogUnavailableError, StairwaysError
 from stairways.service.backup import back_up, restore
 from stairways.service.seal import seal_log
 from stairways.service.verify.checkpoints import read_checkpoint
@@ -86,6 +86,30 @@ def test_nothing_is_overwritten(database_url: str, tmp_path: Path) -> None:
         restore(tmp_path / "copy.db", database_url)
     with pytest.raises(LogUnavailableError, match="no backup"):
         restore(tmp_path / "none.db", database_url)
+
+
+def test_a_backup_is_one_file_whatever_an_earlier_try_left(
+    database_url: str, tmp_path: Path
+) -> None:
+    folder = tmp_path / "backups"
+    folder.mkdir()
+    fill(database_url)
+    killed = folder / "copy.db.part"
+    fill(f"sqlite:///{killed}")
+    (folder / "copy.db.part-wal").write_bytes(b"left behind" * 999)
+    assert back_up(database_url, folder / "copy.db").clean
+    assert [file.name for file in folder.iterdir()] == ["copy.db"]
+
+
+def test_a_log_that_is_not_there_leaves_no_half_backup(
+    tmp_path: Path, empty_database_url: str
+) -> None:
+    folder = tmp_path / "backups"
+    folder.mkdir()
+    for url in (f"sqlite:///{tmp_path}/none.db", empty_database_url):
+        with pytest.raises(StairwaysError):
+            back_up(url, folder / "copy.db")
+    assert list(folder.iterdir()) == []
 
 
 def test_the_backup_of_a_damaged_log_says_so(tmp_path: Path) -> None:

@@ -2,10 +2,11 @@
 
 Trains two cycles of 6,000 steps on AAPL and MSFT (bokeh-sampledata) with the whole log on SQLite,
 in turn alone, with the thread that pushes, and with the thread that answers scrapes, which stands
-in the daemon's process otherwise. Both look at the log every second instead of every five; the
-gateway and whoever scrapes, once a second, are processes of their own. Printed are processor time
-of the process, of the training thread alone, and the clock on the wall: shortest of the rounds,
-as a ratio to the run without metrics. Parameters must come out the same, bit for bit.
+in the daemon's process otherwise. Both look at the log every second instead of every five, so that
+there is something to measure; the gateway and whoever scrapes, once a second, are processes of
+their own. What one look with its push or scrape takes of a processor, and so what share of one
+metrics take at the default interval, does not depend on how busy the machine is; the training
+thread's own time is printed beside it. Parameters must come out the same, bit for bit.
 """
 
 import argparse
@@ -34,7 +35,9 @@ from stairways.service.stairway.run import Job, run_stairway
 from stairways.store.contract import EventStore
 from stairways.store.opening import open_store
 
-LIMIT = 1.05
+LIMIT = 0.01
+"""Share of one processor at the default interval."""
+
 WAYS = ("alone", "pushing", "scraped")
 EVERY = 1.0
 
@@ -161,14 +164,18 @@ def main() -> int:
 
 def report(spent: dict[str, list[Spent]]) -> int:
     """Print the times, and return 1 when metrics cost more than they may."""
-    worst = 0.0
-    for clock in Spent._fields:
-        best = {way: min(getattr(one, clock) for one in spent[way]) for way in WAYS}
-        told = ", ".join(f"{way} {best[way]:.3f} s" for way in WAYS)
-        ratios = [best[way] / best["alone"] for way in WAYS[1:]]
-        print(f"{clock}: {told}; pushing {ratios[0]:.4f}, scraped {ratios[1]:.4f}")
-        worst = max(worst, *ratios) if clock == "processor" else worst
-    print(f"ratio of processor time: {worst:.4f} at most (allowed: {LIMIT})")
+    alone = min(one.training for one in spent["alone"])
+    every, worst = MetricsRules().interval, 0.0
+    for way in WAYS[1:]:
+        looks = [(one.processor - one.training) / (one.wall / EVERY + 1) for one in spent[way]]
+        share, training = min(looks) / every, min(one.training for one in spent[way])
+        print(
+            f"{way}: {1e3 * min(looks):.1f} ms of a processor a look, {share:.2%} of one at every "
+            f"{every:g} s; the training thread took {training:.3f} s, alone {alone:.3f} s "
+            f"(ratio {training / alone:.3f}; shortest of {len(looks)})"
+        )
+        worst = max(worst, share)
+    print(f"share of a processor: {worst:.2%} at most (allowed: {LIMIT:.0%})")
     return 0 if worst <= LIMIT else 1
 
 

@@ -76,15 +76,26 @@ def examine(here: Surroundings) -> list[Check]:
             here.database_url, clock=here.clock, patience=PATIENCE, read_only=True
         )
     except StairwaysError as error:
-        advice = "Nothing can be trained or shown before it opens."
-        checks.append(Check("database", "problem", str(error), advice))
-        checks.append(key_file(here.key))
+        checks += [_unopened(here.database_url, error), key_file(here.key)]
     else:
         try:
             checks += _of_log(store, here)
         finally:
             store.close()
     return [*checks, gateway(here.gateway), scrape(here.scrape)]
+
+
+def _unopened(database_url: str, error: StairwaysError) -> Check:
+    """Return what to do about a log that does not open: nothing where it is yet to be made."""
+    url = make_url(database_url) if database_url.startswith("sqlite") else None
+    file = Path(url.database).absolute() if url is not None and url.database else None
+    if file is not None and not file.exists() and os.access(file.parent, os.W_OK):
+        return Check(
+            "database", "warning", str(error), "`stairways init` or the first run makes it."
+        )
+    return Check(
+        "database", "problem", str(error), "Nothing can be trained or shown before it opens."
+    )
 
 
 def _of_log(store: SqlStore, here: Surroundings) -> Iterator[Check]:

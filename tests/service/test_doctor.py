@@ -71,13 +71,17 @@ def test_where_all_is_well_nothing_is_advised(database_url: str, key: Path) -> N
     assert {check.advice for check in checks.values() if check.standing == "ok"} == {""}
 
 
-def test_a_log_that_is_not_there_is_a_problem_and_is_not_made(tmp_path: Path) -> None:
+def test_a_log_that_is_yet_to_be_made_is_a_warning_and_is_not_made(tmp_path: Path) -> None:
     (tmp_path / "here").mkdir()
 
     checks = found(surroundings(f"sqlite:///{tmp_path}/here/log.db"))
 
-    assert checks["database"].standing == "problem"
+    assert checks["database"].standing == "warning"
+    assert checks["database"].advice == "`stairways init` or the first run makes it."
     assert list((tmp_path / "here").iterdir()) == []
+    assert found(surroundings(f"sqlite:///{tmp_path}/nowhere/log.db"))["database"].standing == (
+        "problem"
+    )
 
 
 @pytest.mark.parametrize("url", ["rubbish", "mysql://host/log", "postgresql://127.0.0.1:1/log"])

@@ -43,7 +43,7 @@ def test_of_three_daemons_one_trains_and_another_goes_on_when_it_is_killed(
 
 def test_orders_from_another_shell_are_followed_and_a_halt_stops_all(new_place: NewPlace) -> None:
     place = new_place("sqlite")
-    place.settle(cycles=12, cron="0 3 1 jan *")
+    place.settle(cycles=90, cron="0 3 1 jan *")
     daemon = place.start()
     place.wait_for(e.ScheduleDefined)
 
@@ -73,10 +73,15 @@ def test_orders_from_another_shell_are_followed_and_a_halt_stops_all(new_place: 
     assert place.run("daemon", "status").returncode == 1
     assert place.run("halt", "--lift", "--reason", "no fire").returncode == 0
 
-    place.wait_for(e.ScheduleFinished)
+    place.wait_for(e.RunResumed)
     (fired,) = place.events(e.ScheduleFired)
-    assert (fired.trigger, fired.run) == ("ada", place.events(e.ScheduleFinished)[0].run)
-    assert place.run("daemon", "status").returncode == 0
+    assert fired.trigger == "ada"
+    (row,) = place.status()["schedules"]
+    assert (row["run"], row["result"], row["cycles"]) == (fired.run, "running", 90)
+    assert 0 < row["progress"] < 1
+    shown = place.run("daemon", "status")
+    assert shown.returncode == 0
+    assert shown.stderr == "nightly is paused by ada: holiday.\n"
     place.stop()
     store = open_sql_store(place.url)
     assert replay_run(store, fired.run).clean

@@ -45,7 +45,7 @@ def test_a_run_of_a_daemon_goes_on_from_the_model_that_an_operator_puts_back(
     kind: str, new_place: NewPlace
 ) -> None:
     place = new_place(kind)
-    place.settle(cycles=40, changes=CALM, cron="0 3 1 jan *")
+    place.settle(cycles=90, changes=CALM, cron="0 3 1 jan *")
     place.start()
     place.wait_for(e.ScheduleDefined)
     place.run("daemon", "trigger", "nightly", "--reason", "the test")

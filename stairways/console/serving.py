@@ -24,13 +24,24 @@ PAUSE = 0.02  # seconds that building the tree leaves to pages, after every 32,7
 def protocol(seconds: float) -> type[H11Protocol]:
     """Return uvicorn's protocol, but a connection ends unless its request arrives in time.
 
-    Without it a client that sends a byte now and then keeps a connection for ever.
+    Nor may it take longer to read on once it has let an answer wait. Without that a client that
+    sends, or takes, a byte now and then keeps a connection for ever.
     """
 
     class Impatient(H11Protocol):
         def connection_made(self, transport: Any) -> None:  # noqa: ANN401 - uvicorn's signature
             super().connection_made(transport)
             self._late = asyncio.get_running_loop().call_later(seconds, self._expire)
+            self._stuck: asyncio.TimerHandle | None = None
+
+        def pause_writing(self) -> None:
+            super().pause_writing()
+            loop = asyncio.get_running_loop()
+            self._stuck = loop.call_later(seconds, self.transport.abort)
+
+        def resume_writing(self) -> None:
+            super().resume_writing()
+            self._unstick()
 
         def handle_events(self) -> None:
             super().handle_events()
@@ -44,11 +55,17 @@ def protocol(seconds: float) -> type[H11Protocol]:
 
         def connection_lost(self, exc: Exception | None) -> None:
             self._late.cancel()
+            self._unstick()
             super().connection_lost(exc)
+
+        def _unstick(self) -> None:
+            if self._stuck is not None:
+                self._stuck.cancel()
 
         def _expire(self) -> None:
             if self.cycle is None or self.cycle.more_body or self.cycle.response_complete:
-                self.transport.close()
+                self.transport.close()  # what waits to be sent may go out, but not for ever
+                asyncio.get_running_loop().call_later(seconds, self.transport.abort)
 
     return Impatient
 

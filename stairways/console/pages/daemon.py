@@ -12,6 +12,7 @@ from stairways.readmodels.batch import decoded
 from stairways.readmodels.rows import to_time
 from stairways.service.audit import browsing, payload
 from stairways.service.audit.searching import Wanted
+from stairways.service.audit.sentences import sentence
 from stairways.service.tabular import Row
 from stairways.store.contract import Record
 
@@ -75,7 +76,7 @@ def show_daemon(call: Call) -> Response:
         started=_newest(call, "DaemonStarted", 3),
         leases=_leases(call),
         found=found,
-        rows=[(record, payload(record)) for record in found.records],
+        rows=[(record, sentence(record)) for record in found.records],
     )
 
 

@@ -50,7 +50,7 @@ def list_runs(call: Call) -> Response:
     known = [
         one for one in call.desk.overview.runs() if before is None or one[2].first_position < before
     ]
-    shown = known[:RUNS_A_PAGE]
+    shown = [_as_of_now(call, *one) for one in known[:RUNS_A_PAGE]]
     if call.asked["format"]:
         rows = [_timed(run_row(*one)) for one in shown]
         return call.rows("runs", rows, RUN_KEYS)
@@ -65,6 +65,14 @@ def list_runs(call: Call) -> Response:
         ],
         older=older,
     )  # fmt: skip
+
+
+def _as_of_now(
+    call: Call, run: str, summary: RunSummary, span: Span
+) -> tuple[str, RunSummary, Span]:
+    """Return a run of the list; one in training with the steps it has taken by now."""
+    found = call.desk.overview.run(run) if summary.status == "running" else None
+    return (run, *found) if found else (run, summary, span)
 
 
 def show_run(call: Call) -> Response:

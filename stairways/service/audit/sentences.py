@@ -5,6 +5,7 @@ from dataclasses import fields
 from stairways import codec
 from stairways.core import events as e
 from stairways.errors import UnknownEventError
+from stairways.service.audit import operating_sentences as operating
 from stairways.service.stairway.journal import decoded
 from stairways.store.contract import Record
 
@@ -38,8 +39,22 @@ def said(event: e.Event) -> str:
         case e.ExportMade():
             files = ", ".join(event.files)
             return f"run {event.run} was exported as {event.format}: {files}"
-        case _:  # events of which there are many, or that speak for themselves
-            return _plain(event)
+        case e.BaselinesMeasured() | e.SkillMeasured() | e.FoldTestStarted() | e.FoldTestFinished():
+            return _of_worth(event)
+        case _:
+            return _of_operation(event)
+
+
+def _of_operation(event: e.Event) -> str:
+    if isinstance(event, operating.Ordered):
+        return operating.ordered(event)
+    if isinstance(event, operating.OfSchedule):
+        return operating.of_schedule(event)
+    if isinstance(event, operating.OfProcess):
+        return operating.of_process(event)
+    if isinstance(event, operating.Kept):
+        return operating.of_keeping(event)
+    return _plain(event)  # of which there are many
 
 
 def short(digest: str | None) -> str:
@@ -113,6 +128,37 @@ def _of_validation(event: e.EvaluationStarted | e.EvaluationFinished | e.GateDec
                 f"cycle {event.cycle} attempt {event.attempt}: gate {event.gate} "
                 f"{'passed' if event.passed else 'failed'}"
                 f"{'' if event.blocking else ' (advisory)'}: {event.reason}"
+            )
+
+
+def _of_worth(
+    event: e.BaselinesMeasured | e.SkillMeasured | e.FoldTestStarted | e.FoldTestFinished,
+) -> str:
+    match event:
+        case e.BaselinesMeasured():
+            return (
+                f"on the bars of cycle {event.cycle} buy and hold earned "
+                f"{event.buy_and_hold:+.2%}, cash {event.always_hold:+.2%}, "
+                f"{len(event.random)} random policies "
+                f"{min(event.random, default=0):+.2%} to {max(event.random, default=0):+.2%}"
+            )
+        case e.SkillMeasured():
+            low, profit, high = event.profit
+            return (
+                f"cycle {event.cycle} attempt {event.attempt}: return {profit:+.2%} "
+                f"({low:+.2%} to {high:+.2%}), deflated Sharpe {event.deflated_sharpe:.2f} for "
+                f"{event.trials} models tried: {event.reason}"
+            )
+        case e.FoldTestStarted():
+            return (
+                f"the model of cycle {event.cycle}, {short(event.parameters)}, began to act on the "
+                f"bars kept back, {event.first_bar} to {event.last_bar}"
+            )
+        case e.FoldTestFinished():
+            return (
+                f"on the bars kept back the model of cycle {event.cycle} held "
+                f"{event.hold_rate:.1%} and earned {event.profit:+.2%}, drawdown "
+                f"{event.drawdown:.1%}"
             )
 
 

@@ -36,6 +36,7 @@ def asked(app: App, question: str, **arguments: object) -> Iterator[WatchedLog]:
             log.rehash(app.database_url)
         else:
             log.complete()
+            click.echo(_not_rehashed(log), err=True)
         try:
             yield log
         finally:
@@ -87,6 +88,17 @@ def _refuse_readers(app: App) -> None:
     file = Path(file_of(url)).absolute()
     if not (os.access(file, os.W_OK) and os.access(file.parent, os.W_OK)):
         raise LogUnavailableError("this account may only read it.")
+
+
+def _not_rehashed(log: WatchedLog) -> str:
+    """Return what an answer from a long log is worth, and what makes it worth more."""
+    last = [record.position for record in log.read(types=("LogVerified",))][-1:]
+    when = f"the last one is recorded at position {last[0]}" if last else "none is recorded yet"
+    return (
+        f"This log of {log.head().size:,} events was not rehashed whole (audit.rehash_up_to): a "
+        "record whose type was changed behind the log's back may be missing here without a word. "
+        f"`stairways verify` finds that; {when}."
+    )
 
 
 def _say(log: WatchedLog) -> None:

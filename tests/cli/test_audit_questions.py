@@ -302,9 +302,11 @@ def test_a_type_changed_to_hide_a_record_is_a_finding(tmp_path: Path) -> None:
     file.close()
 
     result = ask(url, "gates", "--json")
+    unsure = ask(url, "--set", "audit.rehash_up_to=0", "gates", "--json")
 
     assert result.exit_code == 1
     assert f"position {gate}: " in result.stderr
+    assert "`stairways verify` finds that; none is recorded yet." in unsure.stderr
 
 
 @pytest.mark.parametrize("form", ["--json", "--csv", "--table"])

@@ -1,9 +1,11 @@
 """A walk-forward, fold by fold, and what its test windows say together."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, fields
 from typing import TYPE_CHECKING
 
 from stairways.cli.printing import Column, Form, percent, print_json, print_rows
+from stairways.core.controller import SATURATED_FOR_LONG
 from stairways.service.stairway.walk_forward import Fold, Walk
 from stairways.service.tabular import Cell
 
@@ -55,4 +57,17 @@ def print_walk(app: "App", found: Walk, form: Form) -> None:
             f"their tests one after the other {found.profit:+.1%}, buy-and-hold on the same bars "
             f"{found.buy_and_hold:+.1%}."
         )
+        for line in saturation_sentence(found.folds):
+            app.out.print(line)
         app.out.print(f"{found.reason[0].upper()}{found.reason[1:]}.")
+
+
+def saturation_sentence(folds: Sequence[Fold]) -> Iterator[str]:
+    """Yield in which tests an actuator of the controller was at its limit for long."""
+    spent = [
+        f"{fold.fold} ({fold.saturated:.0%} of decisions)"
+        for fold in folds
+        if fold.saturated is not None and fold.saturated >= SATURATED_FOR_LONG
+    ]
+    if spent:
+        yield f"An actuator was at its limit for long in the test of fold {', '.join(spent)}."

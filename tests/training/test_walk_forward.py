@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stairways import cli, settings
+from stairways.cli.folds import saturation_sentence
 from stairways.core import events as e
 from stairways.core.stairway import Programme, fold_windows
 from stairways.core.values import Position, StreamName
@@ -23,7 +24,13 @@ from stairways.service.stairway.evidence import invented_after
 from stairways.service.stairway.journal import decoded
 from stairways.service.stairway.plan import check_job
 from stairways.service.stairway.run import run_stairway
-from stairways.service.stairway.walk_forward import fold_run, fold_to_come, place_of, walk_of
+from stairways.service.stairway.walk_forward import (
+    Fold,
+    fold_run,
+    fold_to_come,
+    place_of,
+    walk_of,
+)
 from stairways.settings import Given
 from stairways.store.contract import Context, Encoded, EventStore, Record
 from stairways.store.memory import MemoryStore
@@ -231,6 +238,20 @@ def test_the_summary_has_a_row_for_each_fold_and_one_conclusion(walked: MemorySt
     assert ends[1][0] is not None
     assert ends[0][1] < ends[1][0]
     assert found.reason.startswith("no evidence of skill")
+
+
+def test_a_test_in_which_an_actuator_saturated_for_long_is_named() -> None:
+    folds = [
+        Fold(fold=number, run=f"w-fold-{number}", status="finished", saturated=share)
+        for number, share in ((1, None), (2, 0.31), (3, 0.09), (4, 0.1))
+    ]
+    assert list(saturation_sentence(folds)) == [
+        (
+            "An actuator was at its limit for long in the test of fold 2 (31% of decisions), "
+            "4 (10% of decisions)."
+        )
+    ]
+    assert list(saturation_sentence(folds[:1])) == []
 
 
 def test_a_fold_without_a_promoted_model_is_not_tested(new_job: NewJob) -> None:

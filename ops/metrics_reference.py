@@ -36,9 +36,11 @@ stays. There are two groups: the metrics of the log under `job` alone, those of 
 `job` and `schedule`; never a run, for groups last for ever. User and password may stand in the
 URL of the gateway.
 
-`metrics.job` names the log: two logs that one Prometheus watches need two names. Where daemon and
-gateway both tell of a model, `ops/prometheus/rules.yml` believes who knows the newest event
-(`stairways_model_position`, `stairways_log_position`).
+`metrics.job` names the log: two logs that one Prometheus watches need two names, both beginning
+with `stairways`, such as `stairways-paper`, for by that `StairwaysDaemonAbsent` knows the jobs in
+which a daemon should answer. Where daemon and gateway both tell of a model,
+`ops/prometheus/rules.yml` believes who knows the newest event (`stairways_model_position`,
+`stairways_log_position`).
 
 The text is made by `ops/metrics_reference.py`; a test fails when it is not up to date.
 """

@@ -35,7 +35,7 @@ class GateFigures(NamedTuple):
     """What a gate measured last."""
 
     value: float
-    threshold: float
+    threshold: float | None  # None where nothing was held to it
     passed: bool
     blocking: bool
 
@@ -197,6 +197,13 @@ def _of_model(
             return _judged(model, record, event)
 
 
+def _gate(event: e.GateDecided) -> GateFigures:
+    """Return what a gate measured; before a first promotion divergence has nothing to hold to."""
+    is_held = event.gate != "divergence" or not event.passed or event.value <= event.threshold
+    threshold = event.threshold if is_held else None
+    return GateFigures(event.value, threshold, event.passed, event.blocking)
+
+
 def _judged(model: ModelFigures, record: Record, event: e.Event) -> ModelFigures:
     match event:
         case e.EvaluationStarted():
@@ -204,8 +211,7 @@ def _judged(model: ModelFigures, record: Record, event: e.Event) -> ModelFigures
         case e.EvaluationFinished():
             return replace(model, validation=event)
         case e.GateDecided():
-            gate = GateFigures(event.value, event.threshold, event.passed, event.blocking)
-            return replace(model, gates=_with(model.gates, event.gate, gate))
+            return replace(model, gates=_with(model.gates, event.gate, _gate(event)))
         case e.CycleVerdict():
             return _decided(model, event)
         case e.ModelPromoted():

@@ -123,6 +123,25 @@ def test_every_gate_verdict_and_rollback_is_counted(real: MemoryStore) -> None:
     assert sum(told["stairways_rollbacks_total"].values()) == len(back)
 
 
+def test_a_gate_that_held_nothing_to_its_limit_tells_none() -> None:
+    gate = e.GateDecided(
+        run="r",
+        cycle=1,
+        attempt=1,
+        gate="divergence",
+        value=0.187,
+        threshold=0.15,
+        passed=True,
+        blocking=True,
+        reason="no promoted model yet",
+        evidence=(),
+    )
+
+    told = f._gate(gate), f._gate(replace(gate, value=0.1)), f._gate(replace(gate, passed=False))
+
+    assert [one.threshold for one in told] == [None, 0.15, 0.15]
+
+
 def landmarks() -> list[Record]:
     """A made-up log's landmarks, with everything else that changes a figure."""
     store = trained.new_store()

@@ -212,7 +212,7 @@ OF_A_MODEL = (
     ),
     Family[OfModel](
         "stairways_gate_threshold",
-        "Limit of the gate when it was decided last.",
+        "Limit of the gate when it was decided last; absent where nothing was held to it.",
         _gates(lambda gate: gate.threshold),
         ("gate",),
     ),

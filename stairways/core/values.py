@@ -1,6 +1,7 @@
 """The values that have a name of their own, so that they cannot be mixed up."""
 
 import hashlib
+import re
 from typing import NewType
 
 Micros = NewType("Micros", int)
@@ -27,6 +28,12 @@ NEW = Version(0)
 MICROS_PER_DOLLAR = 1_000_000
 LARGEST_WHOLE_NUMBER = 2**53 - 1
 """The largest whole number that every JSON reader keeps exactly (RFC 8785)."""
+
+
+def without_password(url: str) -> str:
+    """Return a database URL fit for eyes and logs: every password in it is ``***``."""
+    hidden = re.sub(r"(?<=://)([^/:@?]*):.*@", r"\1:***@", url)
+    return re.sub(r"(?i)(password=)[^&\s]*", r"\1***", hidden)
 
 
 def digest_of(content: bytes) -> Digest:

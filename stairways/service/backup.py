@@ -12,6 +12,7 @@ from typing import cast
 
 import psycopg
 
+from stairways.core.values import without_password
 from stairways.errors import LogUnavailableError, StairwaysError
 from stairways.service.verify.log import VerifyReport, verify_log
 from stairways.store.driver import Connection, Driver, EventRows, Row
@@ -94,7 +95,7 @@ def copy_log(source_url: str, target_url: str) -> None:
         size, _ = target.lock_head(writing)
         if size or writing.execute("SELECT id FROM streams LIMIT 1").fetchone():
             raise LogUnavailableError(
-                f"The log {target.engine.url.render_as_string()} holds {size} events. Restore "
+                f"The log {without_password(target.engine.url.render_as_string())} holds {size} events. Restore "
                 "into an empty one; a log is never overwritten."
             )
         for table, columns in TABLES.items():

@@ -13,6 +13,7 @@ from sqlalchemy import URL, Connection, inspect, make_url, text
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 
 import stairways
+from stairways.core.values import without_password
 from stairways.errors import LogUnavailableError, SchemaMismatchError, StairwaysError
 from stairways.store.contract import EventStore
 from stairways.store.database import Clock
@@ -249,4 +250,4 @@ def _name(driver: Driver) -> str:
     url = driver.engine.url
     if driver.name == "sqlite":
         return f"sqlite:///{file_of(url)}"
-    return url.render_as_string(hide_password=True)
+    return without_password(url.render_as_string())

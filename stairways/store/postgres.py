@@ -10,6 +10,7 @@ import psycopg
 from psycopg import errors
 from sqlalchemy import URL, Engine, create_engine, event
 
+from stairways.core.values import without_password
 from stairways.errors import LogBusyError, LogUnavailableError, StairwaysError
 from stairways.store.driver import Connection, Driver, EventRows, InsertEvents, Row
 
@@ -110,7 +111,7 @@ def _is_lost(error: Exception) -> bool:
 
 
 def _explain(error: Exception, engine: Engine, patience: float) -> StairwaysError:
-    where = engine.url.render_as_string(hide_password=True)
+    where = without_password(engine.url.render_as_string())
     if isinstance(error, errors.LockNotAvailable):
         return LogBusyError(
             f"Another process has been writing to {where} for {patience:g} seconds. Look for a "

@@ -159,8 +159,14 @@ def test_bad_input_is_one_sentence_exit_2_and_nothing_written(
     assert list((tmp_path / "log").iterdir()) == []
 
 
-def test_a_database_that_does_not_open_is_one_sentence_and_exit_2(tmp_path: Path) -> None:
-    url = "postgresql+psycopg://ann:s3cret@127.0.0.1:1/log"
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql+psycopg://ann:s3cret@127.0.0.1:1/log",
+        "postgresql+psycopg://ann@127.0.0.1:1/log?password=s3cret",
+    ],
+)
+def test_a_database_that_does_not_open_is_one_sentence_and_exit_2(tmp_path: Path, url: str) -> None:
 
     result = train(tmp_path, pair(tmp_path), "--database-url", url)
 

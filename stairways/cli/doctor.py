@@ -38,6 +38,7 @@ def command(app: "App", *, as_json: bool) -> None:
             key=Path(key) if key else None,
             gateway=metrics.gateway,
             scrape=(metrics.address, metrics.port) if metrics.port else None,
+            trains=bool(app.settings.schedule),
         )
     )
     rows = [check._asdict() for check in checks]

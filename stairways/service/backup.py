@@ -94,9 +94,10 @@ def copy_log(source_url: str, target_url: str) -> None:
         _begin_snapshot(reading)
         size, _ = target.lock_head(writing)
         if size or writing.execute("SELECT id FROM streams LIMIT 1").fetchone():
+            shown = without_password(target.engine.url.render_as_string())
             raise LogUnavailableError(
-                f"The log {without_password(target.engine.url.render_as_string())} holds {size} events. Restore "
-                "into an empty one; a log is never overwritten."
+                f"The log {shown} holds {size} events. Restore into an empty one; a log is "
+                "never overwritten."
             )
         for table, columns in TABLES.items():
             for rows in _pages(source, reading, table, columns):

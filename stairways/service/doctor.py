@@ -24,8 +24,10 @@ from urllib.parse import urlsplit
 
 from sqlalchemy import make_url
 
+from stairways.core.operation import LEASE
 from stairways.core.values import Position
 from stairways.errors import StairwaysError
+from stairways.service.operation.processes import is_gone, is_here
 from stairways.service.seal import current_key
 from stairways.store.opening import open_sql_store
 from stairways.store.seal import read_key
@@ -66,6 +68,7 @@ class Surroundings:
     key: Path | None
     gateway: str | None
     scrape: tuple[str, int] | None  # address and port of the scrape endpoint
+    trains: bool = False  # whether schedules are kept here, for which the log must be written
 
 
 def examine(here: Surroundings) -> list[Check]:
@@ -77,19 +80,34 @@ def examine(here: Surroundings) -> list[Check]:
         )
     except StairwaysError as error:
         checks += [_unopened(here.database_url, error), key_file(here.key)]
+        is_kept = False
     else:
         try:
             checks += _of_log(store, here)
+            is_kept = _is_kept(store)
         finally:
             store.close()
-    return [*checks, gateway(here.gateway), scrape(here.scrape)]
+    return [*checks, gateway(here.gateway), scrape(here.scrape, is_kept=is_kept)]
+
+
+def _is_kept(store: SqlStore) -> bool:
+    """Say whether a daemon of this machine keeps a schedule of the log."""
+    holders = [lease.holder.process for lease in store.leases(LEASE) if lease.holder]
+    return any(is_here(process) and not is_gone(process) for process in holders)
+
+
+def _sqlite_file(database_url: str) -> Path | None:
+    """Return the file of a SQLite log."""
+    url = make_url(database_url) if "://" in database_url else None
+    if url is None or url.get_backend_name() != "sqlite" or not url.database:
+        return None
+    return Path(url.database)
 
 
 def _unopened(database_url: str, error: StairwaysError) -> Check:
     """Return what to do about a log that does not open: nothing where it is yet to be made."""
-    url = make_url(database_url) if database_url.startswith("sqlite") else None
-    file = Path(url.database).absolute() if url is not None and url.database else None
-    if file is not None and not file.exists() and os.access(file.parent, os.W_OK):
+    file = _sqlite_file(database_url)
+    if file is not None and not file.exists() and os.access(file.absolute().parent, os.W_OK):
         return Check(
             "database", "warning", str(error), "`stairways init` or the first run makes it."
         )
@@ -101,7 +119,7 @@ def _unopened(database_url: str, error: StairwaysError) -> Check:
 def _of_log(store: SqlStore, here: Surroundings) -> Iterator[Check]:
     size = store.head().size
     yield Check("database", "ok", f"{here.shown_database}: {size:,} events, schema and guards fit")
-    yield rights(store)
+    yield rights(store, trains=here.trains)
     yield from clocks(store, size, here.clock())
     yield key_of_log(store, here.key)
 
@@ -140,9 +158,9 @@ def _numbers(version: str) -> list[int]:
 
 def disks(database_url: str) -> Iterator[Check]:
     """Check the room on the disk of a SQLite file and of temporary files."""
-    url = make_url(database_url) if "://" in database_url else None
-    if url is not None and url.get_backend_name() == "sqlite" and url.database:
-        yield disk("disk of the log", Path(url.database).absolute().parent)
+    file = _sqlite_file(database_url)
+    if file is not None:
+        yield disk("disk of the log", file.absolute().parent)
     yield disk("disk for temporary files", Path(tempfile.gettempdir()))
 
 
@@ -160,14 +178,18 @@ def disk(name: str, folder: Path) -> Check:
     return Check(name, "ok", found)
 
 
-def rights(store: SqlStore) -> Check:
-    """Check that this account may write the log, and on PostgreSQL that it may no more."""
+def rights(store: SqlStore, *, trains: bool) -> Check:
+    """Check that this account may write the log, and on PostgreSQL that it may no more.
+
+    That it may not is right for a reader, and a problem where schedules are kept.
+    """
+    unable: Standing = "problem" if trains else "warning"
     if store.driver.name == "sqlite":
-        return _file_rights(Path(file_of(store.driver.engine.url)))
+        return _file_rights(Path(file_of(store.driver.engine.url)), unable)
     may_write, owns = _roles(store)
     if not may_write:
         return Check(
-            "rights", "warning", "this account may read only", "Training needs stairways_writer."
+            "rights", unable, "this account may read only", "Training needs stairways_writer."
         )
     if owns:
         advice = (
@@ -188,11 +210,11 @@ def _roles(store: SqlStore) -> tuple[bool, bool]:
     return bool(may_write), bool(owns)
 
 
-def _file_rights(file: Path) -> Check:
+def _file_rights(file: Path, unable: Standing) -> Check:
     for place in (file, file.absolute().parent):
         if not os.access(place, os.W_OK):
             advice = "Give this account the right to write both the file and its folder."
-            return Check("rights", "warning", f"{place} may only be read", advice)
+            return Check("rights", unable, f"{place} may only be read", advice)
     if file.stat().st_mode & stat.S_IWOTH:
         return Check("rights", "problem", f"{file} may be written by anybody", f"chmod o-w {file}")
     return Check("rights", "ok", "this account may write the file and its folder")
@@ -268,11 +290,11 @@ def gateway(url: str | None) -> Check:
         return Check("gateway", "warning", f"{place} answers {error.code}", "Is it a Pushgateway?")
     except (OSError, ValueError) as error:
         advice = "Start it, or correct metrics.gateway; training goes on without."
-        return Check("gateway", "problem", f"{place} does not answer: {_cause(error)}", advice)
+        return Check("gateway", "warning", f"{place} does not answer: {_cause(error)}", advice)
 
 
-def scrape(endpoint: tuple[str, int] | None) -> Check:
-    """Check that the scrape endpoint answers, or that its port can be had."""
+def scrape(endpoint: tuple[str, int] | None, *, is_kept: bool) -> Check:
+    """Check that the scrape endpoint answers, or that its port can be had while no daemon runs."""
     if endpoint is None:
         return Check("scrape", "ok", "metrics.port is 0: nothing is served")
     address, port = endpoint
@@ -280,6 +302,10 @@ def scrape(endpoint: tuple[str, int] | None) -> Check:
         with socket.create_connection(endpoint, timeout=PATIENCE):
             return Check("scrape", "ok", f"somebody answers at {address}:{port}")
     except OSError:
+        if is_kept:
+            advice = "Correct metrics.port, or restart the daemon: it may have other settings."
+            found = f"a daemon runs here, and nobody serves metrics at {address}:{port}"
+            return Check("scrape", "warning", found, advice)
         return Check("scrape", "ok", f"{address}:{port} is free; no daemon serves metrics now")
 
 

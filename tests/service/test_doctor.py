@@ -1,7 +1,9 @@
 """The doctor finds what is wrong, says what to do, and changes nothing."""
 
 import json
+import os
 import shutil
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,6 +15,7 @@ from sqlalchemy import create_engine, text
 from stairways import cli
 from stairways.service import doctor
 from stairways.service.doctor import Check, Surroundings, examine
+from stairways.service.operation.processes import this_process
 from stairways.store.opening import open_sql_store, system_clock
 from stairways.store.roles import make_roles
 from stairways.store.seal import new_key, write_key
@@ -150,10 +153,32 @@ def test_a_key_is_private_there_and_the_one_of_the_log(log: str, key: Path, tmp_
     assert [check.standing for check in checks] == ["warning", "ok", *["problem"] * 4]
 
 
+def test_a_log_that_may_only_be_read_is_a_problem_where_schedules_are_kept(
+    log: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "access", lambda _, __: False)  # root may write everywhere
+    reading = surroundings(log)
+
+    assert found(reading)["rights"].standing == "warning"
+    assert found(replace(reading, trains=True))["rights"].standing == "problem"
+
+
+def test_a_daemon_that_serves_no_metrics_is_a_warning(log: str) -> None:
+    store = open_sql_store(log)
+    assert found(surroundings(log))["scrape"].standing == "ok"
+    store.claim("schedule-nightly", None, this_process(), 10)
+    store.close()
+
+    check = found(surroundings(log))["scrape"]
+
+    assert check.standing == "warning"
+    assert "a daemon runs here, and nobody serves metrics" in check.found
+
+
 def test_a_gateway_is_asked_and_its_password_is_not_told(log: str) -> None:
     gone = found(surroundings(log, gateway=f"http://ann:s3cret@127.0.0.1:{free_port()}"))["gateway"]
 
-    assert gone.standing == "problem"
+    assert gone.standing == "warning"
     assert "does not answer: Connection refused" in gone.found
     assert "s3cret" not in gone.found
 
@@ -185,10 +210,14 @@ def test_the_command_prints_what_to_do_and_says_by_its_exit_code_if_it_is_urgent
         return done.exit_code, done.stdout
 
     well, text_ = run()
-    ill, as_json = run("--json", "--set", f"metrics.gateway=http://127.0.0.1:{free_port()}")
+    no_gateway, as_json = run("--json", "--set", f"metrics.gateway=http://127.0.0.1:{free_port()}")
+    warned = json.loads(as_json)
+    Path(log.removeprefix("sqlite:///")).chmod(0o666)
+    ill, as_json = run("--json")
     blind, nothing = run("--set", "metrics.port=-1")
 
-    assert (well, ill, blind, nothing) == (0, 1, 2, "")
+    assert (well, no_gateway, ill, blind, nothing) == (0, 0, 1, 2, "")
+    assert warned["standing"] == "warning"
     assert "what to do" in text_
     report = json.loads(as_json)
     assert report["standing"] == "problem"

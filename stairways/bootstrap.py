@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from stairways import logs, settings
-from stairways.core.values import Position
+from stairways.core.values import Position, without_password
 from stairways.daemon.schedule import Schedule
 from stairways.errors import LogUnavailableError
 from stairways.logs import Progress
@@ -61,11 +61,15 @@ class App:
         logs.configure(self.console, level=loaded.log.level, style=loaded.log.style)
         return loaded
 
-    def read_schedules(self) -> Mapping[str, Schedule]:
-        """Read the settings anew and return the schedules in them; all else stays as it is."""
-        return settings.load(
+    def read_again(self) -> tuple[Mapping[str, Schedule], Sequence[str]]:
+        """Read the settings anew: return their schedules, and what else changed and stays as it is.
+
+        What decides about runs reaches them with their schedules.
+        """
+        read = settings.load(
             file=self.flags.config, environment=self.environment, flags=self.flags.given
-        ).schedule
+        )
+        return read.schedule, settings.apart(self.settings, read)
 
     def environment_of_runs(self, schedule: str) -> Mapping[str, str]:
         """Return the environment of a process that trains for a schedule.
@@ -94,7 +98,7 @@ class App:
     @property
     def shown_database(self) -> str:
         """The URL of the log without its password."""
-        return settings.without_password(self.database_url)
+        return without_password(self.database_url)
 
     def open_log(
         self, *, make: bool = False, read_only: bool = False, patience: float | None = None
@@ -172,11 +176,13 @@ class App:
         *,
         rules: MetricsRules | None = None,
         serve: bool = False,
+        waits: bool = False,
         project: bool | None = None,
         models: Sequence[str] | None = None,
     ) -> "Exporter":
         """Return what keeps metrics of ``store``, not started; ``serve`` opens an endpoint.
 
+        With ``waits`` that is opened as soon as its port can be had.
         ``rules`` stand in for the settings of ``metrics``, as for another grouping key;
         ``project`` also keeps the read models in step, which is the default where it serves.
         """
@@ -188,6 +194,7 @@ class App:
             lambda: self.context("metrics"),
             self.clock,
             serve=serve,
+            waits=waits,
             project=serve if project is None else project,
             models=models,
         )

@@ -4,13 +4,14 @@ Exit codes: 0 clean, 1 something was found, 2 it could not look. A command is a 
 package that exposes ``command``; the table here lets ``--help`` import none of them.
 """
 
+import errno
 import importlib
 import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 
 COULD_NOT_LOOK = 2
 INTERRUPTED = 130
+INTERRUPTION = "Interrupted; what was committed before stays in the log."
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""What the operating system says of a place that takes no more."""
 
 COMMANDS = {
     "demo": "Train on real daily bars, replay and verify: the main job in one command.",
@@ -77,6 +81,25 @@ class Stairways(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
 
+    def main(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - click's signature
+        """Read the command line and run it; Ctrl-C may come and a disk be full from here on."""
+        try:
+            return super().main(*args, **kwargs)
+        except KeyboardInterrupt:
+            _stop(INTERRUPTION, INTERRUPTED)
+        except OSError as error:
+            if error.errno not in FULL:
+                raise
+            sys.stdout = None  # what waits in it would be tried once more at the end
+            _stop(f"The output cannot be written: {error.strerror}.", COULD_NOT_LOOK)
+
+    def make_context(self, *args: Any, **kwargs: Any) -> click.Context:  # noqa: ANN401 - as above
+        """Read the options of `stairways` itself; click would say only that it was aborted."""
+        try:
+            return super().make_context(*args, **kwargs)
+        except KeyboardInterrupt:
+            _stop(INTERRUPTION, INTERRUPTED)
+
     def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - click's signature
         """Run a command; what stops it becomes one sentence on stderr and an exit code."""
         try:
@@ -84,7 +107,7 @@ class Stairways(click.Group):
         except StairwaysError as error:
             _stop(str(error), COULD_NOT_LOOK)
         except (KeyboardInterrupt, click.Abort):
-            _stop("Interrupted; what was committed before stays in the log.", INTERRUPTED)
+            _stop(INTERRUPTION, INTERRUPTED)
         except click.ClickException as error:
             error.show()
             raise SystemExit(COULD_NOT_LOOK) from error
@@ -93,7 +116,7 @@ class Stairways(click.Group):
             raise SystemExit(COULD_NOT_LOOK) from None
 
 
-def _stop(sentence: str, exit_code: int) -> None:
+def _stop(sentence: str, exit_code: int) -> NoReturn:
     click.echo(f"stairways: {sentence}", err=True)
     raise SystemExit(exit_code)
 

@@ -14,7 +14,7 @@ import structlog
 
 from stairways.cli.columns import SCHEDULES
 from stairways.cli.printing import print_json, print_rows
-from stairways.errors import MetricsUnavailableError, SettingsError
+from stairways.errors import SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -132,7 +132,7 @@ def _order(
 ) -> None:
     """Record a person's order about a schedule and print where it stands."""
     with app.log() as store:
-        context, name = app.context("operator"), who or app.actor
+        context, name = app.context("operator"), app.actor if who is None else who
         appended = order(store, schedule, who=name, reason=reason, context=context)
     click.echo(appended.last)
 
@@ -144,7 +144,7 @@ def _keep(app: "App") -> None:
     from stairways.service.operation.processes import this_process  # noqa: PLC0415 - as above
 
     settings = app.settings
-    _refuse_none(settings.schedule)
+    _refuse_unfit(settings.schedule)
     signals = Signals()
     with (
         app.log(make=True, patience=PATIENCE) as store,
@@ -167,32 +167,33 @@ def _keep(app: "App") -> None:
             _loop(app, daemon, alarm, signals)
 
 
-def _refuse_none(schedules: "Mapping[str, Schedule]") -> None:
-    """Raise ``SettingsError`` if there is no schedule, as where the file was taken away."""
+def _refuse_unfit(schedules: "Mapping[str, Schedule]") -> None:
+    """Raise ``SettingsError`` if there is no schedule, or one that could never train.
+
+    None, as where the file was taken away. Of files that are not there yet only warn.
+    """
+    from stairways.cli.planned import missing_files, refuse_unfit  # noqa: PLC0415 - as above
+
     if not schedules:
         raise SettingsError(
             "The settings have no schedule; write a table [schedule.NAME] into stairways.toml "
             "(`stairways daemon --help` shows one)."
         )
+    for name, schedule in schedules.items():
+        refuse_unfit(name, schedule)
+        for file in missing_files(schedule):
+            _LOG.warning("there is no such file yet", schedule=name, file=file)
 
 
 @contextmanager
 def _scraped(app: "App", store: "SqlStore") -> "Iterator[None]":
-    """Serve metrics meanwhile; where another program has the port, say so and go on without.
+    """Serve metrics meanwhile; where another program has the port, say so and wait for it.
 
     The runs push theirs themselves, each under its schedule.
     """
-    exporter = app.exporter(store, rules=replace(app.settings.metrics, gateway=None), serve=True)
-    try:
-        exporter.start()
-    except MetricsUnavailableError as error:
-        _LOG.warning("no metrics can be scraped here", reason=str(error))
+    rules = replace(app.settings.metrics, gateway=None)
+    with app.exporter(store, rules=rules, serve=True, waits=True):
         yield
-        return
-    try:
-        yield
-    finally:
-        exporter.stop()
 
 
 class Signals:
@@ -233,11 +234,13 @@ def _loop(app: "App", daemon: "Daemon", alarm: Any, signals: Signals) -> None:  
 def _reload(app: "App", daemon: "Daemon", alarm: Any) -> None:  # noqa: ANN401 - imported late
     """Read the settings again; if they are not fit, say so and keep the old ones."""
     try:
-        schedules = app.read_schedules()
-        _refuse_none(schedules)
+        schedules, unheard = app.read_again()
+        _refuse_unfit(schedules)
     except SettingsError as error:
         _LOG.error("the old settings are kept: the new ones are not fit", reason=str(error))
         return
+    if unheard:
+        _LOG.warning("these settings count only from the next start", settings=", ".join(unheard))
     daemon.reload(schedules)
     alarm.set(schedules)
     _LOG.info("settings were read again", schedules=", ".join(schedules))

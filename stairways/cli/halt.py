@@ -4,8 +4,15 @@ from typing import TYPE_CHECKING
 
 import click
 
+from stairways.errors import LogUnavailableError
+
 if TYPE_CHECKING:
     from stairways.bootstrap import App
+
+WITHOUT_LOG = (
+    "Nothing was halted. Without the log, stop training by SIGTERM to every daemon and every "
+    "`stairways train`, and halt when the log can be written again."
+)
 
 
 @click.command()
@@ -27,8 +34,13 @@ def command(app: "App", lift: bool, reason: str, who: str | None) -> None:  # no
         if lift
         else (halt.halt, "Training and serving are halted until `stairways halt --lift`.")
     )
-    with app.log() as store:
-        name = who or app.actor
-        appended = order(store, who=name, reason=reason, context=app.context("operator"))
+    try:
+        with app.log() as store:
+            name = app.actor if who is None else who
+            appended = order(store, who=name, reason=reason, context=app.context("operator"))
+    except LogUnavailableError as error:
+        if lift:
+            raise
+        raise LogUnavailableError(f"{error} {WITHOUT_LOG}") from error
     click.echo(appended.last)
     click.echo(said, err=True)

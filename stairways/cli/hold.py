@@ -35,7 +35,10 @@ def place(app: "App", name: str, runs: tuple[str, ...], reason: str, who: str | 
 
     with app.log() as store:
         appended = retention.place_hold(
-            *(store, name, runs), who=who or app.actor, reason=reason, context=app.context("hold")
+            *(store, name, runs),
+            who=app.actor if who is None else who,
+            reason=reason,
+            context=app.context("hold"),
         )
     covered = ", ".join(runs) or "every run"
     click.echo(f"The hold {name} on {covered} is in force: position {appended.first}.")
@@ -52,7 +55,11 @@ def lift(app: "App", name: str, reason: str, who: str | None) -> None:
 
     with app.log() as store:
         appended = retention.lift_hold(
-            store, name, who=who or app.actor, reason=reason, context=app.context("hold")
+            store,
+            name,
+            who=app.actor if who is None else who,
+            reason=reason,
+            context=app.context("hold"),
         )
     click.echo(f"The hold {name} is lifted: position {appended.first}.")
 

@@ -23,7 +23,7 @@ def command(app: "App", model: str, to: str, reason: str, who: str | None) -> No
     from stairways.service.stairway.orders import OPERATOR, roll_back  # noqa: PLC0415 - help starts light
 
     with app.log() as store:
-        name, context = who or app.actor, app.context(OPERATOR)
+        name, context = app.actor if who is None else who, app.context(OPERATOR)
         back = roll_back(store, model, to, reason=reason, who=name, context=context)
     click.echo(back.parameters)
     click.echo(f"{model} serves the model of run {back.run}, cycle {back.cycle}, again.", err=True)

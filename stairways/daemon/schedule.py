@@ -69,7 +69,10 @@ class Schedule:
             raise ValueError("attempts and crashes must be 1 or more")
         if self.start == "served" and any(one.startswith("--warm-start") for one in self.options):
             raise ValueError('give either start = "served" or the option --warm-start')
-        trigger(self.cron, self.every, self.timezone)
+        if trigger(self.cron, self.every, self.timezone).get_next_fire_time(None, _ORIGIN) is None:
+            raise ValueError(f"cron {self.cron!r} is never due")
+        if self.every and self.timezone != "UTC":
+            raise ValueError(f"timezone {self.timezone!r} would change nothing: it is that of cron")
 
     @property
     def trigger(self) -> str:

@@ -39,8 +39,9 @@ _LOG = structlog.get_logger("metrics")
 class Exporter:
     """Keeps the metrics of a log up to date, to be scraped, pushed, or both.
 
-    ``serve`` opens the scrape endpoint of the rules, ``project`` keeps the read models in step
-    too, ``models`` are those whose metrics are pushed (all by default). A gateway that does not
+    ``serve`` opens the scrape endpoint of the rules, ``waits`` for its port where another process
+    has it, ``project`` keeps the read models in step too, ``models`` are those whose metrics are
+    pushed (all by default). A gateway that does not
     answer costs a warning and an AlertPushFailed event, at most one for each while of
     ``rules.report_every`` seconds.
     """
@@ -53,12 +54,14 @@ class Exporter:
         clock: Callable[[], datetime],
         *,
         serve: bool = False,
+        waits: bool = False,
         project: bool = False,
         models: Sequence[str] | None = None,
     ) -> None:
         self._store, self._rules, self._models = store, rules, models
         self._context, self._clock = context, clock
         self._serve = serve and rules.port > 0
+        self._waits, self._is_deaf = waits, False
         self._projector = Projector(store) if project and isinstance(store, SqlStore) else None
         self._follower = Follower(store)
         self._stopping = threading.Event()
@@ -95,9 +98,11 @@ class Exporter:
     def start(self) -> None:
         """Begin to follow the log, and to listen if that was asked for.
 
-        Raises ``MetricsUnavailableError`` if the port cannot be had.
+        Raises ``MetricsUnavailableError`` if the port cannot be had, unless that is waited for.
         """
-        if self._serve:
+        if self._serve and self._waits:
+            self._try_to_listen()
+        elif self._serve:
             self._server = self._listen()
         self._thread.start()
 
@@ -110,6 +115,18 @@ class Exporter:
             server.shutdown()
             server.server_close()
             thread.join()
+
+    def _try_to_listen(self) -> None:
+        """Listen if the port can be had now; say once that it cannot, and once that it could."""
+        try:
+            self._server = self._listen()
+        except MetricsUnavailableError as error:
+            if not self._is_deaf:
+                _LOG.warning("no metrics can be scraped here yet; waiting", reason=str(error))
+            self._is_deaf = True
+            return
+        if self._is_deaf:
+            _LOG.info("metrics can be scraped now", port=self.port)
 
     def _listen(self) -> tuple[WSGIServer, threading.Thread]:
         rules = self._rules
@@ -131,6 +148,8 @@ class Exporter:
         self._turn()
 
     def _turn(self) -> None:
+        if self._serve and self._server is None and not self._stopping.is_set():
+            self._try_to_listen()
         self._project()
         try:
             snapshot = self._follower.catch_up()

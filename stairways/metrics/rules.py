@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 LARGEST_PORT = 65_535
 
@@ -35,8 +36,18 @@ class MetricsRules:
                     f"{name} {getattr(self, name)!r} must be letters, digits, dots, dashes and "
                     "underscores, 64 at most"
                 )
-        if self.gateway is not None and not re.match(r"https?://[^/\s]", self.gateway):
+        if self.gateway is not None and not _is_web_address(self.gateway):
             raise ValueError(f"gateway {_hidden(self.gateway)!r} must be an http(s) URL")
+
+
+def _is_web_address(url: str) -> bool:
+    """Say whether a URL names a host that can be called, and a port there can be."""
+    try:
+        parts = urlsplit(url)
+        named = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # an open bracket, or a port beyond all
+        return False
+    return named and not re.search(r"[\s\x00-\x1f\x7f]", url)
 
 
 def _hidden(url: str) -> str:

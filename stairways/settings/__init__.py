@@ -156,6 +156,7 @@ def _schedule(name: str, values: Sequence[Given], others: Sequence[Given]) -> Sc
     for one in values:
         section, _, changed = one.name.partition(".")
         if section == schedules.CHANGES and changed:
+            _refuse_unrecorded(changed, one.origin)
             changes.append(one._replace(name=changed))
         elif section not in _hints(Schedule) or section == schedules.CHANGES:
             near = difflib.get_close_matches(one.name, _hints(Schedule), n=1)
@@ -170,6 +171,15 @@ def _schedule(name: str, values: Sequence[Given], others: Sequence[Given]) -> Sc
     return typing.cast("Schedule", _section(Schedule, origin, {**read, "settings": of_runs}, where))
 
 
+def _refuse_unrecorded(name: str, origin: str) -> None:
+    """Raise ``SettingsError`` for what a schedule cannot change for its runs alone."""
+    if name.partition(".")[0] in UNRECORDED:
+        raise SettingsError(
+            f"{origin}: a schedule's settings decide about its runs, and {name} does not. Set it "
+            "for all, outside of the schedule."
+        )
+
+
 def flatten(settings: Settings) -> Mapping[str, str]:
     """Return every setting that decides about a run, dotted name to canonical text.
 
@@ -178,6 +188,16 @@ def flatten(settings: Settings) -> Mapping[str, str]:
     """
     recorded = _texts(settings)
     return {name: recorded[name] for name in names() if name.partition(".")[0] not in UNRECORDED}
+
+
+def apart(one: Settings, other: Settings) -> Sequence[str]:
+    """Return the names of ``UNRECORDED`` settings in which two differ."""
+    ours, theirs = _texts(one), _texts(other)
+    return [
+        name
+        for name in names()
+        if name.partition(".")[0] in UNRECORDED and ours[name] != theirs[name]
+    ]
 
 
 def as_environment(settings: Settings, section: str) -> Mapping[str, str]:
@@ -226,12 +246,6 @@ def names() -> Sequence[str]:
         for section, kind in sections().items()
         for key in dataclasses.fields(kind)
     ]
-
-
-def without_password(url: str) -> str:
-    """Return a database URL fit for eyes and logs: every password in it is ``***``."""
-    hidden = re.sub(r"(?<=://)([^/:@?]*):.*@", r"\1:***@", url)
-    return re.sub(r"(?i)(password=)[^&\s]*", r"\1***", hidden)
 
 
 def _texts(settings: Settings) -> dict[str, str]:

@@ -159,7 +159,8 @@ def read_key(file: Path) -> PrivateKey:
         mode = file.stat().st_mode & 0o077
         text = file.read_text(encoding="ascii").strip()
     except (OSError, UnicodeDecodeError) as error:
-        raise SealError(f"The key {file} cannot be read: {error}.") from error
+        reason = getattr(error, "strerror", None) or error
+        raise SealError(f"The key {file} cannot be read: {reason}.") from error
     if mode:
         raise SealError(f"Others may read the key {file}. Run: chmod 600 {file}")
     return parse_private_key(text)

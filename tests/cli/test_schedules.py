@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from stairways import settings
-from stairways.daemon.schedule import due_times
+from stairways.cli.planned import missing_files, refuse_unfit
+from stairways.daemon.schedule import Schedule, due_times
 from stairways.errors import SettingsError
 
 FILE = """
@@ -76,6 +77,12 @@ def test_schedules_decide_nothing_about_a_run_by_hand(tmp_path: Path) -> None:
         ('[schedule.x]\nevery="soon"\nbars=["a"]', "every must be a whole number"),
         ('[schedule.x]\nevery=5\nbars=["a"]\nbackoff=-1', "must not be negative"),
         ('[schedule.x]\nevery=5\nbars=["a"]\ncrashes=0', "must be 1 or more"),
+        ('[schedule.x]\ncron="0 0 30 feb *"\nbars=["a"]', "is never due"),
+        ('[schedule.x]\nevery=5\ntimezone="Mars/X"\nbars=["a"]', "would change nothing"),
+        (
+            '[schedule.x]\nevery=5\nbars=["a"]\n[schedule.x.settings]\nlog.database_url="x"',
+            "log.database_url does not",
+        ),
         (
             '[schedule.x]\nevery=5\nbars=["a"]\nstart="served"\noptions=["--warm-start=m"]',
             "give either start",
@@ -87,6 +94,32 @@ def test_a_schedule_that_is_not_fit_is_refused_with_the_reason(
 ) -> None:
     with pytest.raises(SettingsError, match=said):
         loaded(tmp_path, text)
+
+
+@pytest.mark.parametrize(
+    ("option", "said"),
+    [
+        ("--adjusment=splits", "No such option '--adjusment'"),
+        ("--adjustment=some", "'some' is not one of"),
+        ("--run=foo", "--run is given by the daemon"),
+        ("--model=zz", "--model is given by the daemon"),
+        ("--help", "they only ask"),
+    ],
+)
+def test_options_that_train_would_refuse_at_night_are_refused_when_they_are_read(
+    option: str, said: str
+) -> None:
+    refuse_unfit("x", Schedule(every=5, data="d", options=("--adjustment=raw",)))
+
+    with pytest.raises(SettingsError, match=said):
+        refuse_unfit("x", Schedule(every=5, data="d", options=(option,)))
+
+
+def test_files_that_are_not_there_are_named(tmp_path: Path) -> None:
+    (tmp_path / "a=b.csv").touch()
+    files = (f"{tmp_path}/a=b.csv", f"NVDA={tmp_path}/a=b.csv", f"NVDA={tmp_path}/none.csv")
+
+    assert list(missing_files(Schedule(every=5, bars=files))) == [f"{tmp_path}/none.csv"]
 
 
 def test_due_times_follow_the_clock_on_the_wall_when_it_is_set() -> None:

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from stairways import settings
 from stairways.core.stairway import Programme
+from stairways.core.values import without_password
 from stairways.errors import SettingsError
 from stairways.settings import Given
 
@@ -177,4 +178,12 @@ def test_every_other_setting_changes_the_digest() -> None:
     ],
 )
 def test_a_shown_url_never_holds_its_password(url: str, shown: str) -> None:
-    assert settings.without_password(url) == shown
+    assert without_password(url) == shown
+
+
+def test_what_a_running_program_cannot_take_up_is_named() -> None:
+    read = settings.load(
+        environment={"STAIRWAYS_METRICS__PORT": "9999", "STAIRWAYS_GATES__DRAWDOWN": "0.1"}
+    )
+
+    assert settings.apart(settings.load(), read) == ["metrics.port"]

@@ -324,6 +324,9 @@ def test_the_command_says_in_one_sentence_that_nobody_answers(log: str) -> None:
     ("words", "complaint"),
     [
         (["--push", "ftp://x"], "gateway 'ftp://x' must be an http(s) URL"),
+        (["--push", "http://[::1"], "gateway 'http://[::1' must be an http(s) URL"),
+        (["--push", "http://bad host:9/"], "gateway 'http://bad host:9/' must be an http(s) URL"),
+        (["--push", "http://x:77777"], "gateway 'http://x:77777' must be an http(s) URL"),
         (["--push", "http://x", "--serve", "1234"], "Give --push or --serve, not both."),
         (["--schedule", "nightly"], "give --push as well"),
         (["--push", "http://x", "--schedule", "a/b"], "schedule 'a/b' must be letters"),
@@ -337,6 +340,24 @@ def test_rubbish_is_refused_before_anything_is_done(
 
     assert (code, out) == (2, "")
     assert complaint in said
+
+
+def test_a_port_that_another_process_has_is_served_as_soon_as_it_is_free(
+    store: MemoryStore,
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        rules = replace(QUICK, port=taken.getsockname()[1])
+        waiting = Exporter(store, rules, context, now, serve=True, waits=True)
+        with capture_logs() as lines:
+            waiting.start()
+            time.sleep(0.3)
+            assert waiting.port is None
+            taken.close()
+            wait_for("the port", lambda: waiting.port)
+
+    assert "stairways_log_position" in answer(f"http://127.0.0.1:{rules.port}/metrics")
+    waiting.stop()
+    assert [line["log_level"] for line in lines] == ["warning", "info"]
 
 
 def test_the_daemon_s_exporter_keeps_the_read_models_in_step(log: str) -> None:

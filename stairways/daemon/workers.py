@@ -14,9 +14,12 @@ import threading
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
+import structlog
+
 from stairways.daemon.schedule import Schedule
 
-_SAID = "stairways: "
+_SAID, _WRONG = "stairways: ", "Error: "  # before the sentence of ours, and of the command line
+_LOG = structlog.get_logger("daemon")
 
 
 class Worker(Protocol):
@@ -58,9 +61,15 @@ def arguments(schedule: Schedule, run: str, seed: int) -> list[str]:
 
 
 class Process:
-    """A worker as a real process; what it says on stderr goes on to this one's."""
+    """A worker as a real process; what it says on stderr goes on to this one's.
 
-    def __init__(self, command: Sequence[str], environment: Mapping[str, str]) -> None:
+    Where that ``is_json``, a line that is none becomes one.
+    """
+
+    def __init__(
+        self, command: Sequence[str], environment: Mapping[str, str], *, is_json: bool = False
+    ) -> None:
+        self._is_json = is_json
         self._process = subprocess.Popen(  # noqa: S603 - this program again
             command,
             env=dict(environment),
@@ -109,6 +118,12 @@ class Process:
         assert stream is not None  # noqa: S101 - it is a pipe
         with contextlib.suppress(ValueError, OSError):  # closed meanwhile
             for line in stream:
-                sys.stderr.write(line)
-                if line.startswith(_SAID):
-                    self._last = line.removeprefix(_SAID).strip()
+                self._pass_on(line)
+                if line.startswith((_SAID, _WRONG)):
+                    self._last = line.removeprefix(_SAID).removeprefix(_WRONG).strip()
+
+    def _pass_on(self, line: str) -> None:
+        if not self._is_json or line.startswith("{"):
+            sys.stderr.write(line)
+        elif line.strip():
+            _LOG.warning("a training process says", said=line.strip())

@@ -58,9 +58,10 @@ def command(ctx: click.Context) -> None:
 def status(app: "App", as_json: bool) -> None:  # noqa: FBT001 - a flag of the command line
     """Say how every schedule stands: last fire, result or progress, next due time, who keeps it.
 
-    Exits with 1 when somebody should look: a schedule failed, nobody keeps it, or all is halted.
+    Exits with 1 when somebody should look: a schedule failed since it last succeeded, its run was
+    interrupted, nobody keeps it though it is not paused, or all is halted.
     """
-    from stairways.daemon.standing import remarks, schedule_rows  # noqa: PLC0415 - as above
+    from stairways.daemon.standing import is_in_order, remarks, schedule_rows  # noqa: PLC0415 - as above
     from stairways.service.operation.halt import sentence  # noqa: PLC0415 - help must start light
 
     with app.log(read_only=True) as store:
@@ -76,7 +77,7 @@ def status(app: "App", as_json: bool) -> None:  # noqa: FBT001 - a flag of the c
         click.echo("The log knows no schedule yet; start one with `stairways daemon`.", err=True)
     if halt is not None:
         click.echo(sentence(halt), err=True)
-    if halt is not None or any(row["result"] == "failed" or not row["holder"] for row in rows):
+    if halt is not None or not all(map(is_in_order, rows)):
         raise SystemExit(1)
 
 
@@ -118,10 +119,13 @@ def resume(app: "App", schedule: str, reason: str, who: str | None) -> None:
 @click.pass_obj
 def trigger(app: "App", schedule: str, reason: str, who: str | None) -> None:
     """Train SCHEDULE now, or as soon as nobody trains its model, even while it is paused."""
-    from stairways.service.operation.schedules import run_now  # noqa: PLC0415 - as above
+    from stairways.service.operation.schedules import holders, run_now  # noqa: PLC0415 - as above
 
     def order(store: "EventStore", name: str, **words: Any) -> "Appended":  # noqa: ANN401 - passed on
-        return run_now(store, name, now=app.clock(), **words)
+        ordered = run_now(store, name, now=app.clock(), **words)
+        if name not in holders(store):
+            click.echo(f"Nobody keeps {name} now; it waits for a daemon that does.", err=True)
+        return ordered
 
     _order(app, order, schedule, reason, who)
     click.echo(f"{schedule} is ordered; `stairways daemon status` shows it.", err=True)
@@ -139,7 +143,8 @@ def _order(
 
 def _keep(app: "App") -> None:
     """Run the daemon until it is told to stop."""
-    from stairways.daemon.keeping import Alarm, Daemon, Outside  # noqa: PLC0415 - as above
+    from stairways.daemon.alarm import Alarm  # noqa: PLC0415 - as above
+    from stairways.daemon.keeping import Daemon, Outside  # noqa: PLC0415 - as above
     from stairways.service.operation.leases import Holding  # noqa: PLC0415 - as above
     from stairways.service.operation.processes import this_process  # noqa: PLC0415 - as above
 
@@ -256,6 +261,6 @@ def _launcher(app: "App") -> "Callable[[str, Schedule, str, int], Any]":
     def launch(name: str, schedule: "Schedule", run: str, seed: int, /) -> Process:
         said: Sequence[str] = arguments(schedule, run, seed)
         command = [sys.executable, "-m", "stairways", *quiet, *said]
-        return Process(command, app.environment_of_runs(name))
+        return Process(command, app.environment_of_runs(name), is_json=app.logs_are_json)
 
     return launch

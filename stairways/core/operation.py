@@ -51,6 +51,7 @@ class Fire:
     due: datetime
     run: str
     seed: int
+    model: str = ""
     result: Result = "running"
     failures: int = 0  # attempts that failed
     crashes: int = 0  # daemons in a row that died meanwhile, since an attempt failed
@@ -76,6 +77,8 @@ class ScheduleState:
     wanted: tuple[e.ScheduleTriggered, ...] = ()  # ordered and not yet fired
     skipped: int = 0
     skip: e.ScheduleSkipped | None = None  # the last one
+    failed_in_a_row: int = 0  # fires given up since one succeeded
+    last_failure: str = ""  # why the last of them was
 
     @property
     def open(self) -> Fire | None:
@@ -164,7 +167,7 @@ def _fired(state: ScheduleState, event: e.ScheduleFired) -> ScheduleState:
         handled=_later(state.handled, event.due) if by_time else state.handled,
         wanted=tuple(one for one in state.wanted if one.at != event.due),
         fires=state.fires + 1,
-        last=Fire(due=event.due, run=event.run, seed=event.seed),
+        last=Fire(due=event.due, run=event.run, seed=event.seed, model=event.model),
     )
 
 
@@ -190,7 +193,19 @@ def _ended(state: ScheduleState, event: e.Event) -> ScheduleState:
             changed = replace(failed, retry_at=None, reason=event.reason)
         case _:
             return state
-    return replace(state, last=changed)
+    return replace(_counted(state, event), last=changed)
+
+
+def _counted(state: ScheduleState, event: e.Event) -> ScheduleState:
+    """Return the state with the fires counted that were given up since one succeeded."""
+    match event:
+        case e.ScheduleFinished():
+            return replace(state, failed_in_a_row=0, last_failure="")
+        case e.ScheduleFailed():
+            failed = state.failed_in_a_row + 1
+            return replace(state, failed_in_a_row=failed, last_failure=event.reason)
+        case _:
+            return state
 
 
 def _later(one: datetime | None, other: datetime) -> datetime:

@@ -6,7 +6,6 @@ a daemon may be killed at any moment and another goes on where it was.
 """
 
 import contextlib
-import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -16,7 +15,7 @@ import structlog
 from stairways import __version__
 from stairways.core import events as e
 from stairways.core.operation import Fire, Operation
-from stairways.core.values import StreamName, Version
+from stairways.core.values import Position, StreamName, Version
 from stairways.daemon.deciding import Attempt, Claim, Define, Skip, Surroundings, decide
 from stairways.daemon.schedule import DaemonRules, Schedule
 from stairways.daemon.workers import Launcher, Worker
@@ -169,8 +168,9 @@ class Daemon:
             event = e.LeaseTaken(
                 lease=lease, holder=self._name, epoch=taken.epoch, previous=previous
             )
-            self._append(name, event)
-            _LOG.info("keeps a schedule", schedule=name, epoch=taken.epoch, after=previous or None)
+            at = self._append(name, event)
+            told = {"epoch": taken.epoch, "after": previous or None, "position": at}
+            _LOG.info("keeps a schedule", schedule=name, **told)
         return taken
 
     def _leave(self, name: str) -> None:
@@ -236,8 +236,8 @@ class Daemon:
                     cause=cause,
                     reason=reason,
                 )
-                self._append(name, skipped)
-                _LOG.warning("skipped", schedule=name, cause=cause, count=len(due), reason=reason)
+                told = {"cause": cause, "count": len(due), "reason": reason}
+                _LOG.warning("skipped", schedule=name, position=self._append(name, skipped), **told)
             case Claim():
                 self._claim(name, action, operation.schedule(name).fires)
             case Attempt(fire):
@@ -258,8 +258,10 @@ class Daemon:
             epoch=self._kept[name].epoch,
         )
         with contextlib.suppress(WrongVersionError):
-            self._append(name, fired, append_id=f"fire {name} {claim.due.isoformat()}")
-            _LOG.info("fired", schedule=name, due=claim.due.isoformat(), late=claim.late)
+            due = claim.due.isoformat()
+            at = self._append(name, fired, append_id=f"fire {name} {due}")
+            told = {"run": fired.run, "due": due, "late": claim.late, "position": at}
+            _LOG.info("fired", schedule=name, **told)
 
     def _collect(self, name: str) -> None:
         """Record how a run ended, if it has; one that was told to stop is still to be ended."""
@@ -299,8 +301,8 @@ class Daemon:
         finished = e.ScheduleFinished(
             schedule=name, due=fire.due, run=fire.run, attempts=fire.failures + 1
         )
-        self._append(name, finished)
-        _LOG.info("finished", schedule=name, run=fire.run)
+        at = self._append(name, finished)
+        _LOG.info("finished", schedule=name, run=fire.run, position=at)
 
     def _fail(self, name: str, fire: Fire, reason: str, *, last: bool = False) -> None:
         """Record that an attempt failed, and whether another one follows: none after the last."""
@@ -320,8 +322,8 @@ class Daemon:
                 reason=reason,
                 retry_at=self._out.clock() + pause,
             )
-        self._append(name, failed)
-        _LOG.error("attempt failed", schedule=name, run=fire.run, attempt=attempt, reason=reason)
+        told = {"attempt": attempt, "reason": reason, "position": self._append(name, failed)}
+        _LOG.error("attempt failed", schedule=name, run=fire.run, **told)
 
     def _give_up(self, name: str, error: Exception) -> None:
         """Record a fault of the program in keeping a schedule as a failed attempt."""
@@ -340,7 +342,7 @@ class Daemon:
             self._troubled[name] = trouble
             _LOG.error("cannot keep a schedule", schedule=name, reason=trouble)
 
-    def _append(self, schedule: str, event: e.Event, append_id: str = "") -> None:
+    def _append(self, schedule: str, event: e.Event, append_id: str = "") -> Position:
         """Record something about a schedule, under the lease it is attended under.
 
         Were that lease lost meanwhile, whoever noticed it first, the log refuses the event.
@@ -350,16 +352,16 @@ class Daemon:
             raise LeaseLostError(
                 f"This process does not keep {schedule}; it records nothing of it."
             )
-        self._record(schedule, event, append_id, lease.fence)
+        return self._record(schedule, event, append_id, lease.fence)
 
     def _record(
         self, about: str, event: e.Event, append_id: str = "", fence: Fence | None = None
-    ) -> None:
+    ) -> Position:
         made = self._out.context(about)
         name = append_id or made.append_id
         context = replace(made, correlation=about, append_id=name, fence=fence)
         stream = StreamName(f"daemon-{self._out.host}")
-        self._out.store.append(stream, None, encoded([event]), context)
+        return self._out.store.append(stream, None, encoded([event]), context).first
 
 
 _STEP = 0.1
@@ -367,38 +369,3 @@ _DEADLY = (
     "{died} daemons in a row died while they trained this run, and it got no further. Look at "
     "the memory of the machine and at what killed them."
 )
-
-
-class Alarm:
-    """APScheduler's clockwork: wakes the daemon at every due time.
-
-    It only wakes. What is due is decided from the log, so an alarm that comes twice, late or
-    not at all changes nothing: the daemon looks every ``poll_seconds`` anyway.
-    """
-
-    def __init__(self, wake: threading.Event) -> None:
-        from apscheduler.schedulers.background import (  # noqa: PLC0415 - only daemons pay for it
-            BackgroundScheduler,
-        )
-
-        self._wake = wake
-        self._scheduler = BackgroundScheduler(
-            timezone="UTC", job_defaults={"coalesce": True, "misfire_grace_time": None}
-        )
-
-    def set(self, schedules: Mapping[str, Schedule]) -> None:
-        """Ring at the due times of these schedules from now on."""
-        from stairways.daemon.schedule import trigger  # noqa: PLC0415 - as above
-
-        self._scheduler.remove_all_jobs()
-        for name, one in schedules.items():
-            at = trigger(one.cron, one.every, one.timezone)
-            self._scheduler.add_job(self._wake.set, at, id=name)
-        if not self._scheduler.running:
-            self._scheduler.start()
-
-    def stop(self) -> None:
-        """Ring no more."""
-        if self._scheduler.running:
-            self._scheduler.pause()  # a shutdown that meets a job being submitted raises
-            self._scheduler.shutdown(wait=False)

@@ -1,17 +1,23 @@
 """How schedules stand, one row each, from the log and the leases alone."""
 
 from collections.abc import Iterator, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
-from stairways.core.operation import Order, ScheduleState
+from stairways.core.operation import Fire, Order, ScheduleState
 from stairways.daemon.schedule import next_due
 from stairways.errors import NoSuchRunError
+from stairways.service.operation.leases import is_trained
 from stairways.service.operation.schedules import Follower, holders
+from stairways.service.runs import run_stream
+from stairways.service.stairway.journal import LANDMARKS
 from stairways.service.stairway.unfinished import start_of, summary_of
 from stairways.store.contract import EventStore
 
 Row = dict[str, Any]
+SILENCE = timedelta(seconds=60)
+"""After which a run that no process trains does not begin any more."""
+
 _NO_PROGRESS: Row = {"cycle": None, "cycles": None, "attempt": None, "progress": None}
 
 
@@ -19,7 +25,9 @@ def schedule_rows(store: EventStore, now: datetime) -> tuple[list[Row], Order | 
     """Return a row for every schedule the log knows, and the halt that is in force."""
     operation, names = Follower(store).state(), holders(store)
     rows = [
-        _row(name, state, names.get(name, ""), now) | _progress(store, state)
+        _row(name, state, names.get(name, ""), now)
+        | {"result": _result(store, state, names.get(name, ""), now)}
+        | _progress(store, state)
         for name, state in operation.schedules.items()
         if state.since is not None
     ]
@@ -39,8 +47,22 @@ def remarks(rows: Sequence[Row]) -> Iterator[str]:
             yield f"{name} failed and is tried again at {again}: {row['reason']}"
         if row["result"] == "failed":
             yield f"{name} was given up after {row['failures']} attempts: {row['reason']}"
+        elif row["failed_in_a_row"]:
+            failed = f"{name} was given up {row['failed_in_a_row']} times in a row before"
+            yield f"{failed}: {row['last_failure']}"
+        if row["result"] == "interrupted" and row["holder"]:
+            yield f"{name} is kept, and nobody trains its run: look at the lines of the daemon"
         if not row["holder"]:
-            yield f"{name} is kept by nobody: start `stairways daemon`"
+            yield (
+                f"{name} is kept by nobody: start `stairways daemon`, or pause it for good if it "
+                "left the settings"
+            )
+
+
+def is_in_order(row: Row) -> bool:
+    """Tell whether nobody has to look after a schedule; one that is paused needs no daemon."""
+    well = row["result"] not in ("failed", "interrupted") and not row["failed_in_a_row"]
+    return bool(row["paused"]) or (well and bool(row["holder"]))
 
 
 def _row(name: str, state: ScheduleState, holder: str, now: datetime) -> Row:
@@ -50,9 +72,11 @@ def _row(name: str, state: ScheduleState, holder: str, now: datetime) -> Row:
         "trigger": _words(state),
         "last_fire": None if last is None else last.due,
         "run": None if last is None else last.run,
-        "result": _result(state, holder),
+        "result": "",
         "failures": 0 if last is None else last.failures,
         "reason": "" if last is None else last.reason,
+        "failed_in_a_row": state.failed_in_a_row,
+        "last_failure": state.last_failure,
         "retry_at": None if last is None else last.retry_at,
         "fires": state.fires,
         "skipped": state.skipped,
@@ -87,11 +111,28 @@ def _progress(store: EventStore, state: ScheduleState) -> Row:
     }
 
 
-def _result(state: ScheduleState, holder: str) -> str:
-    """Return how the last fire ended or stands; a run that nobody keeps is interrupted."""
-    if state.last is None:
-        return ""
-    return "interrupted" if state.open and not holder else state.last.result
+def _result(store: EventStore, state: ScheduleState, holder: str, now: datetime) -> str:
+    """Return how the last fire ended or stands.
+
+    A run is interrupted if nobody keeps its schedule, or nobody trains it for a while: its
+    process may have died on a log that takes no more, which then cannot tell either.
+    """
+    if state.last is None or state.open is None:
+        return "" if state.last is None else state.last.result
+    if not holder:
+        return "interrupted"
+    if is_trained(store, state.open.model):
+        return "running"
+    if state.open.result == "running" and now - _last_sign(store, state.open) > SILENCE:
+        return "interrupted"
+    return state.open.result
+
+
+def _last_sign(store: EventStore, fire: Fire) -> datetime:
+    """Return when something of the run of a fire was recorded last, at least its due time."""
+    stream = run_stream(fire.run)
+    last = store.read(stream=stream, types=LANDMARKS)
+    return max([fire.due, *(record.recorded_at for record in last)])
 
 
 def _words(state: ScheduleState) -> str:

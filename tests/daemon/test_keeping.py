@@ -4,12 +4,13 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
+from structlog.testing import capture_logs
 
 from stairways.core import events as e
 from stairways.core.values import Position, StreamName, digest_of
 from stairways.daemon.keeping import Daemon
 from stairways.daemon.schedule import Schedule
-from stairways.daemon.standing import schedule_rows
+from stairways.daemon.standing import is_in_order, schedule_rows
 from stairways.errors import HaltedError, NoSuchScheduleError
 from stairways.service.operation import halt, schedules
 from stairways.service.operation.leases import model_lease
@@ -156,6 +157,80 @@ def test_a_failed_attempt_is_repeated_later_and_then_given_up(
     assert isinstance(failed, e.ScheduleFailed)
     assert (failed.attempts, failed.reason) == (2, "again")
     assert schedule_rows(hands.store, hands.now)[0][0]["result"] == "failed"
+
+
+def test_failures_are_told_until_a_run_succeeds_and_who_trains_decides_what_runs(
+    hands: Hands, minutely: Schedule
+) -> None:
+    daemon = begun(hands, replace(minutely, attempts=1))
+    hands.workers[0].ending = "no memory"
+    daemon.tick()
+    hands.wait(60)
+    daemon.tick()
+    daemon.tick()
+    (row,), _ = schedule_rows(hands.store, hands.now)
+    assert (row["result"], row["failed_in_a_row"], row["last_failure"]) == (
+        *("running", 1),
+        "no memory",
+    )
+    assert not is_in_order(row)
+
+    hands.wait(61)
+    (row,), _ = schedule_rows(hands.store, hands.now)
+    assert row["result"] == "interrupted"
+    trainer = Holder("pid 9 on one", "one/pid:[1]/9/9")
+    assert hands.store.claim(model_lease("m"), None, trainer, 10)
+    (row,), _ = schedule_rows(hands.store, hands.now)
+    assert row["result"] == "running"
+
+    hands.finish(hands.workers[1].run)
+    daemon.tick()
+    (row,), _ = schedule_rows(hands.store, hands.now)
+    assert (row["result"], row["failed_in_a_row"]) == ("finished", 0)
+    assert is_in_order(row)
+
+
+def test_an_attempt_that_is_trained_again_waits_no_more(hands: Hands, minutely: Schedule) -> None:
+    daemon = begun(hands, minutely)
+    hands.workers[0].ending = "bad"
+    daemon.tick()
+    (row,), _ = schedule_rows(hands.store, hands.now)
+    assert row["result"] == "waiting"
+
+    trainer = Holder("pid 9 on one", "one/pid:[1]/9/9")
+    assert hands.store.claim(model_lease("m"), None, trainer, 10)
+
+    (row,), _ = schedule_rows(hands.store, hands.now)
+    assert row["result"] == "running"
+
+
+def test_a_schedule_that_nobody_keeps_is_in_order_once_it_is_paused(
+    hands: Hands, minutely: Schedule
+) -> None:
+    daemon = hands.daemon(nightly=minutely)
+    daemon.reload({})
+    (row,), _ = schedule_rows(hands.store, hands.now)
+    assert not is_in_order(row)
+
+    schedules.pause(hands.store, "nightly", who="ada", reason="renamed", context=word())
+
+    (row,), _ = schedule_rows(hands.store, hands.now)
+    assert is_in_order(row)
+
+
+def test_a_line_about_an_event_names_its_position(hands: Hands, minutely: Schedule) -> None:
+    with capture_logs() as lines:
+        daemon = begun(hands, minutely)
+        hands.workers[0].ending = "bad"
+        daemon.tick()
+
+    said = {one["event"]: one["position"] for one in lines if one["event"] != "trains"}
+    kinds = {record.type: record.position for record in hands.store.read()}
+    assert said == {
+        "keeps a schedule": kinds["LeaseTaken"],
+        "fired": kinds["ScheduleFired"],
+        "attempt failed": kinds["ScheduleRetried"],
+    }
 
 
 def test_each_further_attempt_waits_twice_as_long(hands: Hands, minutely: Schedule) -> None:

@@ -174,6 +174,13 @@ def refuse_if_trained(store: EventStore, model: str) -> None:
             raise LeaseHeldError(_held(training(model), holder))
 
 
+def is_trained(store: EventStore, model: str) -> bool:
+    """Tell whether some process trains a model, as far as leases say."""
+    standing = {lease.name: lease.holder for lease in store.leases(model_lease(model))}
+    holder = standing.get(model_lease(model))
+    return holder is not None and not is_gone(holder.process)
+
+
 def _held(doing: str, holder: Holder) -> str:
     return f"{doing} by {holder.name}; wait for it to end, or stop it."
 

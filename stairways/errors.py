@@ -60,6 +60,10 @@ class SealError(StairwaysError):
     """A key, a signed note, a checkpoint or a proof is not what its format says."""
 
 
+class ProofWrongError(SealError):
+    """A proof does not prove its record: one of them was changed, or nobody trusted signed it."""
+
+
 class BarsRefusedError(StairwaysError):
     """Market data cannot be used: the message names file, row and reason."""
 

@@ -5,7 +5,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from stairways.cli.printing import shown
 from stairways.core.values import Position
+from stairways.errors import ProofWrongError
 
 if TYPE_CHECKING:
     from stairways.bootstrap import App
@@ -37,13 +39,19 @@ def command(  # noqa: PLR0917 - click passes by name
 
     The file is a C2SP tlog-proof with the record in its `extra` line: it needs nothing else
     but the public key. With --consistency it is a C2SP tlog-witness request.
+
+    With --check the record is printed if its proof holds; exits with 1 when it does not.
     """
     from stairways.service import seal as service  # noqa: PLC0415 - help starts light
 
     if sum(choice is not None for choice in (position, consistency, check)) != 1:
         raise click.UsageError("Name a POSITION, or --consistency OLD NEW, or --check FILE.")
     if check is not None:
-        text = service.checked_record(check, service.read_keys(keys))
+        try:
+            text = service.checked_record(check, service.read_keys(keys))
+        except ProofWrongError as error:
+            click.echo(shown(str(error)), err=True)
+            raise SystemExit(1) from error
     elif consistency is not None:
         with app.log(read_only=True) as store:
             text = service.consistency_file(store, *consistency)

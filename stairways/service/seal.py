@@ -17,7 +17,7 @@ from stairways.core.merkle import (
     leaf_hash,
 )
 from stairways.core.values import Position, StreamName, digest_of
-from stairways.errors import SealError
+from stairways.errors import ProofWrongError, SealError
 from stairways.service.verify.checkpoints import read_checkpoint
 from stairways.store.contract import Appended, Context, Encoded, EventStore
 from stairways.store.driver import Connection
@@ -110,12 +110,12 @@ def checkpoint_of(note: str) -> Checkpoint:
 def check_proof(text: str, keys: Sequence[PublicKey]) -> tuple[Proof, Checkpoint]:
     """Return a proof that holds and whose checkpoint one of ``keys`` signed.
 
-    Raises ``SealError`` saying why it does not.
+    Raises ``ProofWrongError`` saying why it does not, ``SealError`` for a text that is no proof.
     """
     proof = parse_proof(text)
     note = parse_note(proof.checkpoint.encode())
     if not verified_by(note, keys):
-        raise SealError("None of the given keys signed the checkpoint of the proof.")
+        raise ProofWrongError("None of the given keys signed the checkpoint of the proof.")
     checkpoint = parse_checkpoint(note.text)
     _check_holds(proof, checkpoint)
     return proof, checkpoint
@@ -152,9 +152,16 @@ def read_keys(given: Sequence[str]) -> Sequence[PublicKey]:
     keys: dict[PublicKey, None] = {}
     for text in given:
         file = Path(text)
-        key = parse_public_key(_read(file).decode().strip() if file.is_file() else text)
+        key = _key_in(file) if file.is_file() else parse_public_key(text)
         keys[key] = None
     return list(keys)
+
+
+def _key_in(file: Path) -> PublicKey:
+    try:
+        return parse_public_key(_read(file).decode(errors="replace").strip())
+    except SealError as error:
+        raise SealError(f"{file} holds no public key: {error}") from error
 
 
 def read_kept(file: Path, keys: Sequence[PublicKey]) -> Checkpoint:
@@ -225,7 +232,7 @@ def _check_holds(proof: Proof, checkpoint: Checkpoint) -> None:
     if not is_included(
         proof.index, checkpoint.size, leaf=leaf, proof=proof.hashes, root=checkpoint.root
     ):
-        raise SealError(
+        raise ProofWrongError(
             f"The record is not at index {proof.index} under the root of the checkpoint: one "
             "of them was changed."
         )

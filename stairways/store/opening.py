@@ -4,7 +4,9 @@ A SQLite file is made and upgraded on first use. A PostgreSQL database is upgrad
 ``upgrade``, which ``stairways init`` calls, because the service's role may not change tables.
 """
 
+import contextlib
 import functools
+import os
 import sqlite3
 from datetime import UTC, datetime
 from pathlib import Path
@@ -92,6 +94,8 @@ def driver_for(
         file = parsed.database
         if file and file != ":memory:" and not Path(file).absolute().parent.is_dir():
             raise LogUnavailableError(f"The folder of {file} does not exist. Make it first.")
+        if file and not read_only:
+            _make_private(file)
         file_url = parsed.set(drivername="sqlite")
         return sqlite_driver(file_url, patience, read_only=read_only, guarded=guarded)
     if parsed.get_backend_name() in ("postgresql", "postgres"):
@@ -100,6 +104,17 @@ def driver_for(
     raise LogUnavailableError(
         f"A log is kept in sqlite:///file or postgresql://…, not in {parsed.drivername}://."
     )
+
+
+def _make_private(file: str) -> None:
+    """Make a file that is not there before SQLite does, who would let everybody read it.
+
+    Its owner may write it and its group read it, as far as the umask lets them; the files that
+    SQLite keeps beside it take after it.
+    """
+    if file != ":memory:" and not file.startswith("file:"):
+        with contextlib.suppress(OSError):  # whoever opens it then says what is wrong
+            os.close(os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o640))
 
 
 def migrations_folder() -> Path:

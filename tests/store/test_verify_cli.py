@@ -1,5 +1,6 @@
 """``stairways verify`` and its neighbours as somebody types them."""
 
+import base64
 import json
 import os
 import sqlite3
@@ -140,3 +141,42 @@ def test_a_verification_can_be_recorded(folder: Path) -> None:
     [record] = store.read(types=["LogVerified"])
     store.close()
     assert json.loads(record.payload)["size"] == 20
+
+
+def test_a_proof_that_does_not_hold_is_a_finding_and_one_that_is_none_cannot_be_looked_at(
+    folder: Path,
+) -> None:
+    key = run(folder, "keys", "new", "log.key", "--name", "example.org/log").stdout.split()[-1]
+    run(folder, "seal", "--key", "log.key")
+    run(folder, "proof", "7", "-o", "7.proof")
+    lines = (folder / "7.proof").read_text().splitlines()
+    [place] = [n for n, line in enumerate(lines) if line.startswith("extra ")]
+    record = base64.b64decode(lines[place][6:]).replace(b'"step":6', b'"step":7')
+    lines[place] = "extra " + base64.b64encode(record).decode()
+    (folder / "bad.proof").write_text("\n".join(lines) + "\n")
+    (folder / "none").write_bytes(bytes(range(256)))
+
+    held = run(folder, "proof", "--check", "7.proof", "--key", key)
+    bad = run(folder, "proof", "--check", "bad.proof", "--key", key)
+    none = run(folder, "proof", "--check", "none", "--key", key)
+
+    assert held.returncode == 0, held.stderr
+    assert (bad.returncode, bad.stdout, bad.stderr.count("\n")) == (1, "", 1)
+    assert "one of them was changed" in bad.stderr
+    assert (none.returncode, none.stderr.count("\n")) == (2, 1)
+
+
+@pytest.mark.parametrize("command", [["verify"], ["proof", "--check", "log.db"]])
+def test_a_file_that_holds_no_key_is_named(folder: Path, command: list[str]) -> None:
+    (folder / "junk").write_bytes(bytes(range(256)))
+
+    said = run(folder, *command, "--key", "junk")
+
+    assert (said.returncode, said.stdout) == (2, "")
+    assert said.stderr.startswith("stairways: junk holds no public key: ")
+
+
+def test_a_log_is_made_for_its_owner_and_their_group_alone(folder: Path) -> None:
+    assert run(folder, "init", "--database-url", "sqlite:///own.db").returncode == 0
+
+    assert stat.S_IMODE((folder / "own.db").stat().st_mode) & 0o137 == 0

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import cast
 
 import psycopg
+from sqlalchemy import inspect
+from sqlalchemy.exc import DBAPIError
 
 from stairways.core.values import without_password
 from stairways.errors import LogUnavailableError, StairwaysError
@@ -75,13 +77,31 @@ def _gather(file: Path) -> None:
 def restore(file: Path, url: str) -> VerifyReport:
     """Copy the backup in ``file`` into the empty log at ``url`` and verify it.
 
-    Raises ``LogUnavailableError`` if the log there holds anything.
+    Raises ``LogUnavailableError`` if the log there holds anything, and, before one is made,
+    if ``file`` is no backup.
     """
     if not file.is_file():
         raise LogUnavailableError(f"There is no backup {file}.")
+    _check_backup(file)
     upgrade(url)
     copy_log(f"sqlite:///{file}", url)
     return verify_log(url)
+
+
+def _check_backup(file: Path) -> None:
+    """Raise ``LogUnavailableError`` naming a file that is not the database of a log."""
+    source = driver_for(f"sqlite:///{file}", read_only=True)
+    try:
+        with source.engine.connect() as connection:
+            present = set(inspect(connection).get_table_names())
+    except DBAPIError as error:
+        raise LogUnavailableError(f"{file} is no backup of a log: {error.orig}.") from error
+    finally:
+        source.engine.dispose()
+    if missing := sorted({*TABLES, "head"} - present):
+        raise LogUnavailableError(
+            f"{file} is no backup of a log: it has no table {', '.join(missing)}."
+        )
 
 
 def copy_log(source_url: str, target_url: str) -> None:

@@ -1,5 +1,7 @@
 """A backup is the log of one moment, in either database, and never overwrites anything."""
 
+import contextlib
+import sqlite3
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -138,3 +140,20 @@ def test_a_restored_older_backup_is_behind_what_was_kept(tmp_path: Path) -> None
     assert restore(tmp_path / "old.db", restored).clean
     report = verify_log(restored, against=[kept])
     assert (report.first_position, report.findings[0].field) == (13, "kept checkpoint")
+
+
+@pytest.mark.parametrize("what", ["junk", "another program's database", "nothing"])
+def test_what_is_no_backup_is_named_and_no_log_is_made_for_it(tmp_path: Path, what: str) -> None:
+    file, target = tmp_path / "given.db", tmp_path / "log.db"
+    if what == "junk":
+        file.write_bytes(b"junk" * 1000)
+    elif what == "nothing":
+        file.touch()
+    else:
+        with contextlib.closing(sqlite3.connect(file)) as other:
+            other.execute("CREATE TABLE cookies (name)")
+
+    with pytest.raises(LogUnavailableError, match=f"{file} is no backup of a log"):
+        restore(file, f"sqlite:///{target}")
+
+    assert not target.exists()

@@ -111,6 +111,15 @@ class Stairways(click.Group):
         except click.ClickException as error:
             error.show()
             raise SystemExit(COULD_NOT_LOOK) from error
+        except ModuleNotFoundError as error:
+            if error.name is None or error.name.partition(".")[0] == "stairways":
+                raise
+            _stop(
+                f"The library {error.name} is not installed. Install the pinned set: "
+                "pip install -e . -c ops/constraints.txt. `stairways doctor` names all that is "
+                "missing.",
+                COULD_NOT_LOOK,
+            )
         except BrokenPipeError:  # the reader of a pipe left; there is nobody to tell
             sys.stdout = None
             raise SystemExit(COULD_NOT_LOOK) from None

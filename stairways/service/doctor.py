@@ -4,6 +4,7 @@ Each check looks at one thing and answers with what it found, and advice where s
 be done. A check changes nothing and never stops the others.
 """
 
+import ast
 import os
 import re
 import shutil
@@ -18,12 +19,14 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from importlib import metadata
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal, NamedTuple
 from urllib.parse import urlsplit
 
 from sqlalchemy import make_url
 
+import stairways
 from stairways.core.operation import LEASE
 from stairways.core.values import Position
 from stairways.errors import StairwaysError
@@ -44,6 +47,9 @@ LEAST_FREE, SCARCE_FREE = 256 * 2**20, 2 * 2**30
 
 SKEW = timedelta(seconds=5)
 """How far two clocks may be apart before it counts."""
+
+OF_EXTRAS = frozenset({"bokeh_sampledata", "matplotlib", "yfinance"})
+"""Modules that only what an extra brings imports; it says so itself where one is missing."""
 
 PRIVATE = stat.S_IRWXG | stat.S_IRWXO
 _NUMBER = re.compile(r"\d+")
@@ -127,7 +133,7 @@ def _of_log(store: SqlStore, here: Surroundings) -> Iterator[Check]:
 def versions() -> Iterator[Check]:
     """Check the Python and every library against what this version of Stairways asks for."""
     yield Check("python", "ok", sys.version.partition(" ")[0])
-    wrong = list(_wrong_libraries(metadata.requires("stairways") or []))
+    wrong = [*_wrong_libraries(metadata.requires("stairways") or []), *_not_importable()]
     if wrong:
         advice = "Install the pinned set: pip install -e . -c ops/constraints.txt"
         yield Check("libraries", "problem", "; ".join(wrong), advice)
@@ -150,6 +156,29 @@ def _wrong_libraries(requirements: Sequence[str]) -> Iterator[str]:
             continue
         if least and _numbers(installed) < _numbers(least[1]):
             yield f"{name} {installed} is older than {least[1]}"
+
+
+def _not_importable() -> Iterator[str]:
+    """Yield what the program imports and nobody installed, whatever its metadata say.
+
+    The metadata are those of the day it was installed; of an editable one the source goes on.
+    """
+    for name in sorted(imported(Path(stairways.__file__).parent) - OF_EXTRAS):
+        if find_spec(name) is None:
+            yield f"the module {name} cannot be imported"
+
+
+def imported(package: Path) -> set[str]:
+    """Return the names of the modules of others that the sources of a package import."""
+    found = set[str]()
+    for file in package.rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_bytes())):
+            match node:
+                case ast.Import():
+                    found.update(one.name.partition(".")[0] for one in node.names)
+                case ast.ImportFrom(module=str(module), level=0):
+                    found.add(module.partition(".")[0])
+    return found - sys.stdlib_module_names - {package.name}
 
 
 def _numbers(version: str) -> list[int]:

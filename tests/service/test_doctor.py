@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import sys
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -222,3 +223,30 @@ def test_the_command_prints_what_to_do_and_says_by_its_exit_code_if_it_is_urgent
     report = json.loads(as_json)
     assert report["standing"] == "problem"
     assert {check["name"] for check in report["checks"]} >= {"python", "database", "gateway"}
+
+
+def test_what_the_sources_import_is_there_or_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert list(doctor._not_importable()) == []
+    assert {"itsdangerous", "starlette", "torch"} <= doctor.imported(
+        Path(doctor.__file__).parents[1]
+    )
+    monkeypatch.setattr(doctor, "find_spec", lambda name: None if name == "itsdangerous" else 1)
+
+    [check] = [one for one in doctor.versions() if one.name == "libraries"]
+
+    assert check.standing == "problem"
+    assert check.found == "the module itsdangerous cannot be imported"
+
+
+def test_a_library_that_is_missing_is_said_in_one_sentence(
+    log: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in [name for name in sys.modules if name.startswith("stairways.console")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "itsdangerous", None)
+
+    said = CliRunner().invoke(cli.main, ["--database-url", log, "serve", "--port", "0"])
+
+    assert said.exit_code == 2, said.output
+    assert "The library itsdangerous is not installed." in said.stderr
+    assert "Traceback" not in said.stderr

@@ -6,7 +6,7 @@ from urllib.parse import parse_qs
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from stairways.console.desk import Desk
@@ -83,10 +83,13 @@ def _same_origin(headers: Headers) -> None:
 async def _fields(request: Request) -> dict[str, str]:
     """Return the fields of a small form."""
     body = b""
-    async for piece in request.stream():
-        body += piece
-        if len(body) > LONGEST_FORM:
-            raise HTTPException(413, "That is more than a token.")
+    try:
+        async for piece in request.stream():
+            body += piece
+            if len(body) > LONGEST_FORM:
+                raise HTTPException(413, "That is more than a token.")
+    except ClientDisconnect as error:  # it left, or was cut off for being late
+        raise HTTPException(400, "That did not arrive in full.") from error
     try:
         given = parse_qs(body.decode("ascii"), max_num_fields=4, errors="strict")
     except ValueError as error:

@@ -4,7 +4,7 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import structlog
 import uvicorn
@@ -15,6 +15,12 @@ from stairways.console.desk import Desk
 from stairways.errors import LogUnavailableError, StairwaysError
 
 MOST_CONNECTIONS = 256
+MOST_WAITING = 128
+"""Connections without a whole request on them; one more ends the one that waited longest.
+
+They are fewer than all that are let in, so that whoever only connects keeps nobody out.
+"""
+
 KEEP_ALIVE = 5  # seconds
 LARGEST_HEAD = 16 * 1024
 GROW_EVERY = 2.0  # seconds between looks whether the log grew
@@ -24,14 +30,17 @@ PAUSE = 0.02  # seconds that building the tree leaves to pages, after every 32,7
 def protocol(seconds: float) -> type[H11Protocol]:
     """Return uvicorn's protocol, but a connection ends unless its request arrives in time.
 
-    Nor may it take longer to read on once it has let an answer wait. Without that a client that
-    sends, or takes, a byte now and then keeps a connection for ever.
+    Nor may it take longer to read on once it has let an answer wait, nor stay while too many others
+    wait as well. Without that a client that sends, or takes, a byte now and then keeps a connection
+    for ever, and one that opens hundreds keeps everybody else out.
     """
 
     class Impatient(H11Protocol):
+        waiting: ClassVar[dict["Impatient", None]] = {}  # the one that waits longest is first
+
         def connection_made(self, transport: Any) -> None:  # noqa: ANN401 - uvicorn's signature
             super().connection_made(transport)
-            self._late = asyncio.get_running_loop().call_later(seconds, self._expire)
+            self._wait(seconds)
             self._stuck: asyncio.TimerHandle | None = None
 
         def pause_writing(self) -> None:
@@ -46,21 +55,33 @@ def protocol(seconds: float) -> type[H11Protocol]:
         def handle_events(self) -> None:
             super().handle_events()
             if self.cycle is not None and not self.cycle.more_body:
-                self._late.cancel()
+                self._end_wait()
 
         def on_response_complete(self) -> None:
             super().on_response_complete()
-            self._late.cancel()
-            self._late = asyncio.get_running_loop().call_later(seconds + KEEP_ALIVE, self._expire)
+            self._end_wait()
+            self._wait(seconds + KEEP_ALIVE)
 
         def connection_lost(self, exc: Exception | None) -> None:
-            self._late.cancel()
+            self._end_wait()
             self._unstick()
             super().connection_lost(exc)
 
         def _unstick(self) -> None:
             if self._stuck is not None:
                 self._stuck.cancel()
+
+        def _wait(self, time: float) -> None:
+            self._late = asyncio.get_running_loop().call_later(time, self._expire)
+            self.waiting[self] = None
+            if len(self.waiting) > MOST_WAITING:
+                longest = next(iter(self.waiting))
+                del self.waiting[longest]
+                longest.transport.close()
+
+        def _end_wait(self) -> None:
+            self._late.cancel()
+            self.waiting.pop(self, None)
 
         def _expire(self) -> None:
             if self.cycle is None or self.cycle.more_body or self.cycle.response_complete:

@@ -422,6 +422,34 @@ def is_hung_up(client: socket.socket, asking: bytes) -> bool:
     return False
 
 
+def test_hundreds_that_only_connect_keep_nobody_out(store: SqlStore) -> None:
+    with serving(store, header_seconds=20) as console, contextlib.ExitStack() as opened:
+        port = int(console.url.rpartition(":")[2])
+        for _ in range(400):
+            one = opened.enter_context(socket.create_connection(("127.0.0.1", port), timeout=10))
+            with contextlib.suppress(OSError):  # those that wait longest are cut off meanwhile
+                one.sendall(b"GET /runs HTTP/1.1\r\n")
+
+        assert [console.get("/runs").status for _ in range(5)] == [200] * 5
+
+
+def test_a_form_that_never_arrives_is_no_fault(
+    store: SqlStore, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with serving(store, header_seconds=0.5) as console:
+        port = int(console.url.rpartition(":")[2])
+        with socket.create_connection(("127.0.0.1", port), timeout=10) as late:
+            late.sendall(
+                b"POST /login HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 50\r\n"
+                b"Content-Type: application/x-www-form-urlencoded\r\n\r\ntoken="
+            )
+            while late.recv(1000):
+                pass
+        assert console.get("/runs").status == 200
+    said = capsys.readouterr()
+    assert "ClientDisconnect" not in said.out + said.err
+
+
 def test_a_record_that_was_changed_is_called_broken(store: SqlStore) -> None:
     class Changed(SqlStore):
         def rows(self, statement: str, parameters: Any) -> Any:  # noqa: ANN401 - rows

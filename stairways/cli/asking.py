@@ -11,7 +11,12 @@ from sqlalchemy import make_url
 
 from stairways.bootstrap import App
 from stairways.cli.printing import shown
-from stairways.errors import LogUnavailableError, StairwaysError
+from stairways.errors import (
+    BlobMissingError,
+    LogUnavailableError,
+    StairwaysError,
+    UnknownEventError,
+)
 from stairways.service.audit import WatchedLog, record_asked
 from stairways.store.opening import open_sql_store
 from stairways.store.sql import SqlStore
@@ -39,6 +44,10 @@ def asked(app: App, question: str, **arguments: object) -> Iterator[WatchedLog]:
             click.echo(_not_rehashed(log), err=True)
         try:
             yield log
+        except (BlobMissingError, UnknownEventError) as error:
+            if not log.found.count:
+                raise
+            click.echo(f"There is no answer to this: {shown(str(error))}", err=True)
         finally:
             _say(log)
     if log.found.count:

@@ -11,8 +11,8 @@ from stairways.cli.audit_results import folds, seeds, skill
 from stairways.cli.audit_sql import sql
 from stairways.cli.audit_views import views
 from stairways.cli.columns import ALL_OF_CYCLES, ALL_OF_RUNS, CYCLES, GATES, RUNS
-from stairways.cli.gate_matrix import matrix
-from stairways.cli.printing import Form, form_options, print_rows
+from stairways.cli.gate_matrix import apart, matrix
+from stairways.cli.printing import Form, form_options, print_rows, shown
 from stairways.cli.summary import steering_sentences
 from stairways.service import audit
 from stairways.service.runs import LATEST, find_run
@@ -67,6 +67,8 @@ def gates(app: App, run: str, cycle: int | None, form: Form) -> None:
         found = audit.gates(log, name, cycle)
         if form == "table" and cycle is None:
             print_rows(app.out, *matrix(found, audit.cycles(log, name)), form)
+            if said := apart(found):
+                click.echo(shown(said), err=True)
         else:
             print_rows(app.out, found, GATES, form)
 

@@ -9,7 +9,7 @@ import click
 
 from stairways.bootstrap import App
 from stairways.cli.asking import asked
-from stairways.cli.printing import Form, form_options, print_rows
+from stairways.cli.printing import Column, Form, form_options, print_rows
 from stairways.service.tabular import Cell
 from stairways.store.asking import Bounds, ask_sql
 
@@ -41,7 +41,7 @@ def sql(app: App, form: Form, statement: str, rows: int, seconds: float) -> None
     with asked(app, "sql", statement=text, rows=rows, seconds=seconds) as log:
         answer = ask_sql(log.driver, text, Bounds(rows, seconds))
         found = [dict(zip(answer.names, map(_cell, row), strict=True)) for row in answer.rows]
-        print_rows(app.out, found, answer.names, form)
+        print_rows(app.out, found, [Column(name, name) for name in answer.names], form)
 
 
 def _cell(value: Any) -> Cell:  # noqa: ANN401 - what a database returns

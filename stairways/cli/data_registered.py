@@ -10,7 +10,7 @@ import click
 
 from stairways.cli import data_tables as tables
 from stairways.cli.data_options import FILES, JSON, PLOT, Declared, declarations
-from stairways.cli.printing import Form, form_options, print_json, print_rows
+from stairways.cli.printing import Form, form_options, print_json, print_rows, shown
 from stairways.errors import BarsRefusedError
 from stairways.service.tabular import Row
 
@@ -46,13 +46,19 @@ def import_(
 @form_options
 @click.pass_obj
 def list_(app: "App", form: Form) -> None:
-    """List the bars that are registered in the log."""
-    from stairways.service.data import registrations  # noqa: PLC0415 - help starts in a blink
+    """List the bars that are registered in the log; exits with 1 where some are gone."""
+    from stairways.service.data import missing_content, registrations  # noqa: PLC0415 - help starts in a blink
 
     with closing(app.open_log(read_only=True)) as store:
-        rows = [tables.registered_row(one) for one in registrations(store)]
+        known = list(registrations(store))
+        missing = missing_content(store, known)
+    rows = [tables.registered_row(one) for one in known]
     columns = tables.REGISTERED if form == "table" else tables.ALL_REGISTERED
     print_rows(app.out, rows, columns, form)
+    for sentence in missing:
+        click.echo(shown(sentence), err=True)
+    if missing:
+        raise SystemExit(1)
 
 
 @click.command()

@@ -60,7 +60,7 @@ def command(  # noqa: PLR0917 - click passes by name
     """Take RUN (or `latest`) out of the log: RUN, --format and --out; or the log, with --tiles.
 
     \b
-    parquet  a folder with a file for each table of docs/views.md, typed
+    parquet  a folder with a file for each type of event (docs/views.md), typed
     csv      the same for spreadsheets; no stored text runs as a formula
     jsonl    every record as it was hashed, one a line
     html     a report on one page that prints well

@@ -1,5 +1,6 @@
 """What every gate measured in every cycle, on one screen: gates by cycles."""
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -8,7 +9,11 @@ from stairways.service.tabular import Cell
 
 Row = dict[str, Any]
 
+_RANGE = re.compile(r" \[([\d.]+), ([\d.]+)\]$")
+"""How the reason of a gate on a range ends; its threshold is the nearer of both."""
+
 FAILED = "✗"
+APART = "°"
 NOTHING = "-"
 ADVISORY = "advice"
 
@@ -19,7 +24,8 @@ def matrix(
     """Return a row for each gate and one for the verdict, and a column for each cycle.
 
     ``gates`` are decisions in order, ``cycles`` attempts in order; of a cycle the last one counts.
-    A value that did not pass is marked. A cycle that never came before its gates has a verdict.
+    A value that did not pass is marked, and so is one that passed for another reason than its
+    limit. A cycle that never came before its gates has a verdict.
     """
     last = {row["cycle"]: row for row in cycles}
     numbers = sorted(last.keys() | {row["cycle"] for row in gates})
@@ -39,11 +45,26 @@ def matrix(
     return [*rows.values(), verdicts], columns
 
 
+def apart(gates: Sequence[Row]) -> str:
+    """Return what the mark ``APART`` says, if a value passed for another reason than its limit."""
+    said = [f"cycle {g['cycle']} {g['gate']}: {g['reason']}" for g in gates if _is_apart(g)]
+    return f"{APART} {'; '.join(said)}" if said else ""
+
+
 def _limit(gate: Row) -> str:
-    """Return the limit, and whether failing it rejects a cycle or is advice."""
-    return f"{gate['threshold']:.4g}" if gate["blocking"] else f"{gate['threshold']:.4g} {ADVISORY}"
+    """Return the limit or the range, and whether failing it rejects a cycle or is advice."""
+    ends = _RANGE.search(gate["reason"])
+    limit = f"{ends[1]} to {ends[2]}" if ends else f"{gate['threshold']:.4g}"
+    return limit if gate["blocking"] else f"{limit} {ADVISORY}"
 
 
 def _measured(gate: Row) -> str:
     mark = "" if gate["passed"] else f" {FAILED}"
-    return f"{gate['value']:.3g}{mark}"
+    return f"{gate['value']:.3g}{f' {APART}' if _is_apart(gate) else mark}"
+
+
+def _is_apart(gate: Row) -> bool:
+    """Tell whether a distance passed although it is above its limit: nothing to measure from."""
+    return bool(
+        gate["gate"] == "divergence" and gate["passed"] and gate["value"] > gate["threshold"]
+    )

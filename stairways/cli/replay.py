@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from stairways.store.contract import EventStore
 
 LEVELS = ("ledger", "policy", "training")
+NOT_REHASHED = (
+    "No record was rehashed: whether one was changed, a gate's decision for instance, "
+    "`stairways verify` finds out."
+)
 
 
 class Share(click.ParamType[Fraction]):
@@ -194,6 +198,7 @@ def _print(app: "App", report: Report) -> None:
         click.echo(_summary(report, level))
     for remark in remarks(report):
         click.echo(shown(remark), err=True)
+    click.echo(NOT_REHASHED, err=True)
 
 
 def remarks(report: Report) -> Sequence[str]:

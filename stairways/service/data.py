@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 from stairways.core.events import DataFindingRaised, DataRegistered
 from stairways.core.values import NEW, Digest, Position, StreamName
-from stairways.errors import BarsRefusedError, NoSuchDataError, WrongVersionError
+from stairways.errors import BarsRefusedError, BlobMissingError, NoSuchDataError, WrongVersionError
 from stairways.market.aligned import Aligned
 from stairways.market.bars import Bars
 from stairways.market.canonical import decode_bars, encode_bars
@@ -70,6 +70,17 @@ def registrations(store: EventStore) -> Iterator[Registered]:
     """Yield every registration in the log, oldest first."""
     for record in store.read(types=("DataRegistered",)):
         yield _registered(record)
+
+
+def missing_content(store: EventStore, known: Sequence[Registered]) -> Sequence[str]:
+    """Return a sentence for each registration whose bars are gone, or are not what it names."""
+    said = []
+    for one in known:
+        try:
+            store.get_blob(one.event.digest)
+        except BlobMissingError as error:
+            said.append(f"position {one.position}: bars {one.event.name}: {error}")
+    return said
 
 
 def find_data(store: EventStore, wanted: str) -> Registered:

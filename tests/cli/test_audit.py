@@ -9,6 +9,7 @@ import structlog
 from click.testing import CliRunner, Result
 
 from stairways import cli
+from stairways.cli import gate_matrix
 from stairways.store.opening import open_sql_store
 from tests import made_up
 
@@ -266,3 +267,24 @@ def test_bad_questions_are_exit_2(recorded: Path, arguments: list[str]) -> None:
     result = audit(recorded, *arguments)
 
     assert (result.exit_code, result.stdout) == (2, "")
+
+
+def test_names_of_columns_are_those_that_were_asked_for(recorded: Path) -> None:
+    done = audit(recorded, "sql", "SELECT position AS the_place FROM audit_events LIMIT 1")
+
+    assert done.stdout.splitlines()[0] == "the_place"
+
+
+def test_a_range_is_shown_whole_and_a_value_above_its_limit_says_why_it_passed() -> None:
+    gate = {"cycle": 1, "attempt": 1, "blocking": True, "passed": True, "reason": "no model yet"}
+    gates = [
+        {**gate, "gate": "divergence", "value": 0.359, "threshold": 0.15},
+        {**gate, "gate": "hold_rate_range", "value": 0.6, "threshold": 0.75,
+         "reason": "hold rate on validation 0.6 is inside [0.4, 0.75]"},
+    ]  # fmt: skip
+
+    rows, _ = gate_matrix.matrix(gates, [{"cycle": 1, "verdict": "promoted"}])
+
+    assert rows[0] == {"gate": "divergence", "limit": "0.15", "cycle_1": "0.359 °"}
+    assert (rows[1]["limit"], rows[1]["cycle_1"]) == ("0.4 to 0.75", "0.6")
+    assert gate_matrix.apart(gates) == "° cycle 1 divergence: no model yet"

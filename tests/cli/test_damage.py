@@ -13,7 +13,7 @@ from click.testing import CliRunner, Result
 
 from stairways import cli
 from stairways.store.opening import newest_revision, open_sql_store
-from tests import trained
+from tests import made_up, trained
 
 
 @pytest.fixture(scope="module")
@@ -174,3 +174,59 @@ def test_a_malformed_url_is_refused_without_its_password(url: str) -> None:
 
         assert "is no database URL" in said
         assert "s3" not in said
+
+
+def test_bars_that_are_gone_are_named_where_an_answer_rests_on_them(log: Path) -> None:
+    store = open_sql_store(f"sqlite:///{log}")
+    made_up.write(store, [made_up.registration()], "data")
+    store.close()
+    damage(log, f"DELETE FROM blobs WHERE digest = '{trained.BARS.digest}'")
+
+    why = stairways(log, "audit", "why", "default")
+    listed = stairways(log, "data", "list", "--json")
+
+    assert why.exit_code == 1, why.output
+    assert f"blob {trained.BARS.digest} is missing or damaged" in why.stderr
+    assert "promotion" in why.stdout
+    assert listed.exit_code == 1, listed.output
+    assert len(json.loads(listed.stdout)) == 1
+    assert f"The log holds no blob {trained.BARS.digest}" in listed.stderr
+
+
+def test_steps_whose_payloads_are_gone_are_a_finding_and_not_called_something_else(
+    log: Path,
+) -> None:
+    damage(log, "UPDATE events SET payload = NULL WHERE type = 'StepTaken'")
+
+    result = stairways(log, "audit", "steps", "latest")
+
+    assert result.exit_code == 1, result.output
+    assert "is no StepTaken" not in result.stderr
+    assert "There is no answer to this: What the StepTaken at position" in result.stderr
+
+
+def test_the_trail_is_in_words(log: Path) -> None:
+    told = stairways(log, "audit", "trail", "--run", "latest", "--json")
+    says = [row["says"] for row in json.loads(told.stdout)]
+
+    assert any("buy and hold earned" in said for said in says)
+    assert any("deflated Sharpe" in said and "models tried" in said for said in says)
+    assert not [said for said in says if said.startswith(("SkillMeasured", "BaselinesMeasured"))]
+
+
+def test_every_link_of_why_says_what_stands_at_its_position(log: Path) -> None:
+    links = json.loads(stairways(log, "audit", "why", "default", "--json").stdout)
+    store = open_sql_store(f"sqlite:///{log}", read_only=True)
+    types = {record.position: record.type for record in store.read()}
+    store.close()
+
+    cited = [link for link in links if link["position"] is not None and link["type"]]
+    assert [link["role"] for link in cited].count("steps") == 1
+    assert all(types[link["position"]] == link["type"] for link in cited)
+
+
+def test_a_replay_says_that_it_rehashes_nothing(log: Path) -> None:
+    done = stairways(log, "replay", "latest", "--no-record")
+
+    assert done.exit_code == 0, done.output
+    assert "No record was rehashed" in done.stderr

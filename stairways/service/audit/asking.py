@@ -179,6 +179,11 @@ def _with_controller(records: Iterable[Record]) -> Iterator[Row]:
 
 def _step_row(record: Record) -> Row:
     """Return what a step or controller event says, money in dollars and actions in words."""
+    if not record.payload:
+        raise UnknownEventError(
+            f"What the {record.type} at position {record.position} says is gone, or in a segment "
+            "that is: run `stairways verify`."
+        )
     try:
         fields = orjson.loads(record.payload)
         row = {name: _value(name, cell) for name, cell in fields.items()}
@@ -187,7 +192,7 @@ def _step_row(record: Record) -> Row:
         return {"position": record.position, "step": row.pop("step"), **row}
     except (AttributeError, KeyError, TypeError, ValueError, ArithmeticError) as error:
         raise UnknownEventError(
-            f"Position {record.position} is no {record.type}; run `stairways verify`."
+            f"The {record.type} at position {record.position} is damaged; run `stairways verify`."
         ) from error
 
 

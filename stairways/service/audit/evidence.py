@@ -266,7 +266,7 @@ def _trained(story: _Story, until: Record, cycle: int, attempt: int) -> Iterator
     begun = next((told for told in found if isinstance(told[1], e.CycleStarted)), None)
     if begun is not None:
         text = f"audit steps {story.run} --cycle {cycle} lists the steps it learned from"
-        yield Link(3, "steps", text, begun[0].position, "StepTaken")
+        yield Link(3, "steps", text, begun[0].position, begun[0].type)
 
 
 def _ancestors(

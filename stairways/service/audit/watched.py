@@ -3,7 +3,8 @@
 from collections.abc import Iterator, Sequence
 
 from stairways.core.merkle import leaf_hash
-from stairways.core.values import Position, StreamName
+from stairways.core.values import Digest, Position, StreamName
+from stairways.errors import BlobMissingError
 from stairways.service.verify.findings import Finding, Findings, shown
 from stairways.service.verify.log import verify_log
 from stairways.store.contract import START, Head, Record
@@ -57,6 +58,16 @@ class WatchedLog(SqlStore):
                 self._follow(before, record, whole=stream is None)
             before = record
             yield record
+
+    def get_blob(self, digest: Digest) -> bytes:
+        """Return a blob as a store does, and note one that is missing or not what it is named."""
+        try:
+            return super().get_blob(digest)
+        except BlobMissingError:
+            said = Finding(None, f"blob {digest}", "what its name says", "missing or damaged")
+            if said not in self.found.kept:
+                self.found.add(said)
+            raise
 
     def complete(self) -> None:
         """Note whether rows of the log are missing, and from where on."""

@@ -85,12 +85,18 @@ def _record(app: "App", report: "VerifyReport") -> None:
 
 
 def _print(report: "VerifyReport") -> None:
+    from stairways.service.verify.findings import counted  # noqa: PLC0415 - help starts light
+
     for finding in report.findings:
         click.echo(shown(finding.sentence()), err=True)
     if report.found > len(report.findings):
         click.echo(f"… and {report.found - len(report.findings):,} more.", err=True)
-    verdict = "nothing was changed" if report.clean else f"{report.found:,} findings"
+    verdict = "nothing was changed" if report.clean else counted(report.found, "finding")
+    if any(finding.field.startswith("table ") for finding in report.findings):
+        click.echo(f"NOTHING was rehashed, for want of tables: {verdict}.")
+        return
+    events, blobs = counted(report.size, "event"), counted(report.blobs, "blob")
     click.echo(
-        f"{report.size:,} events, {report.blobs:,} blobs and {report.checkpoints:,} checkpoints: "
-        f"{verdict}. Root {report.root}"
+        f"{events}, {blobs} and {counted(report.checkpoints, 'checkpoint')}: {verdict}. "
+        f"Root {report.root}"
     )

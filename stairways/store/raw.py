@@ -14,7 +14,7 @@ import orjson
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from stairways.core.values import Digest
-from stairways.errors import LogUnavailableError, SchemaMismatchError
+from stairways.errors import BlobMissingError, LogUnavailableError, SchemaMismatchError
 from stairways.store.blobs import unpack
 from stairways.store.driver import Connection, Driver, Row
 from stairways.store.guards import QUERIES, TABLES, missing_guards
@@ -169,6 +169,14 @@ class RawLog:
         if self._claimed is None or not self._claims(position):
             self._claimed = [*self._claims_of_rows(), *self._claims_of_events()]
         return self._claims(position)
+
+    def has_whole(self, digest: str) -> bool:
+        """Say whether a blob is there and what its name says."""
+        try:
+            self._content_of(digest)
+        except BlobMissingError:
+            return False
+        return True
 
     def blob_names(self) -> set[object]:
         """Return the digest of every blob."""

@@ -21,6 +21,10 @@ from stairways.store.seal import (
 )
 
 
+class NotSignedError(SealError):
+    """No key that is trusted signed a note."""
+
+
 @dataclass(frozen=True, slots=True)
 class Sealed:
     """A checkpoint and what to call it in a finding."""
@@ -53,14 +57,23 @@ def stored_checkpoints(log: RawLog, keys: Sequence[PublicKey]) -> Stored:
         try:
             sealed = Sealed(label, read_checkpoint(content, known))
         except SealError as error:
-            finding = Finding(None, f"checkpoints.note of {identity}", "a signed note", str(error))
-            stored.findings.append(finding)
+            stored.findings.append(_no_note(identity, error, given=bool(keys)))
         else:
             stored.sealed.append(sealed)
             if sealed.checkpoint.size < before:
                 shrunk = Finding(None, label, f"at least {before}", str(sealed.checkpoint.size))
                 stored.findings.append(shrunk)
     return stored
+
+
+def _no_note(identity: object, error: SealError, *, given: bool) -> Finding:
+    """Return what is wrong with a stored note; the keys were given, or are those of the log."""
+    field, whose = f"checkpoints.note of {shown(identity)}", "given" if given else "of the log"
+    if isinstance(error, NotSignedError):
+        expected, actual = f"a signature of a key {whose}", "signed by none"
+    else:
+        expected, actual = "a signed note", f"none ({str(error).rstrip('.')})"
+    return Finding(None, field, expected, actual)
 
 
 def read_checkpoint(content: object, keys: Sequence[PublicKey]) -> Checkpoint:
@@ -72,7 +85,7 @@ def read_checkpoint(content: object, keys: Sequence[PublicKey]) -> Checkpoint:
         raise SealError(f"The note is {shown(content)}.")
     note: Note = parse_note(content)
     if keys and not verified_by(note, keys):
-        raise SealError("None of the given keys signed the note.")
+        raise NotSignedError("None of the given keys signed the note.")
     return parse_checkpoint(note.text)
 
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from stairways.core.merkle import HASH_SIZE, Edge
 from stairways.service.verify.appends import Claim
 from stairways.service.verify.blobs import Named, named_in
-from stairways.service.verify.findings import KEPT, Finding, shown
+from stairways.service.verify.findings import Finding, Findings, shown
 from stairways.store.driver import Row
 from stairways.store.raw import RawLog, UnreadableRowsError
 from stairways.store.records import Append, hash_records
@@ -82,7 +82,7 @@ def _edges(leaves: Sequence[bytes], ends: Sequence[int], first: int) -> list[Edg
 def _compare(claims: Sequence[Claim], rows: Sequence[Row], named: Sequence[Named]) -> Rehashed:
     """Go row by row: which is missing, which is no record, which has another leaf."""
     by_position = {row[0]: row for row in rows}
-    computed, stored, findings = list[bytes | None](), list[bytes](), list[Finding]()
+    computed, stored, findings = list[bytes | None](), list[bytes](), Findings()
     for claim in claims:
         for position in range(claim.first, claim.last + 1):
             row = by_position.get(position)
@@ -90,9 +90,10 @@ def _compare(claims: Sequence[Claim], rows: Sequence[Row], named: Sequence[Named
             stored_leaf = row[4] if row is not None and _is_leaf(row[4]) else NO_LEAF
             stored.append(stored_leaf)
             computed.append(wanted)
-            if found is not None and len(findings) < KEPT:
-                findings.append(found)
-    return Rehashed(claims[0].first, claims[-1].last, (), computed, stored, findings, named)
+            if found is not None:
+                findings.add(found)
+    kept = findings.ordered()
+    return Rehashed(claims[0].first, claims[-1].last, (), computed, stored, kept, named)
 
 
 def _judge(claim: Claim, position: int, row: Row | None) -> tuple[bytes | None, Finding | None]:

@@ -1,6 +1,6 @@
 """Hold the table of segments against the events that sealed them, and say what is lost with one."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
 import orjson
@@ -41,13 +41,27 @@ def _differences(
             yield Finding(position, f"segments.{name}", shown(expected), shown(actual))
 
 
-def lost_segment(log: RawLog, finding: Finding) -> Finding:
-    """Return the finding of a payload that is gone with the segment that should hold it."""
-    position = finding.position
-    if finding.field != "events.payload" or finding.actual != "missing" or position is None:
-        return finding
-    present = log.blob_names()
-    for digest in log.segments_claiming(position):
-        what = "is damaged" if digest in present else "is missing"
-        return replace(finding, expected=f"in segment {digest}, which {what}")
-    return finding
+def by_segment(log: RawLog, findings: Iterable[Finding]) -> list[Finding]:
+    """Return findings in which all payloads that are gone with one segment are one finding.
+
+    Not all that claim a position need be lost: two kinds of events stand in one range.
+    """
+    told, lost = list[Finding](), dict[str, Finding]()
+    present, whole = log.blob_names(), dict[str, bool]()
+    for one in findings:
+        if not (one.is_stretch and one.field == "events.payload") or one.position is None:
+            told.append(one)
+            continue
+        last = one.until or one.position
+        claims = {*log.segments_claiming(one.position), *log.segments_claiming(last)}
+        whole |= {digest: log.has_whole(digest) for digest in claims - whole.keys()}
+        gone = sorted(digest for digest in claims if not whole[digest])
+        if not gone:
+            told.append(one)
+        for digest in gone:
+            what = "is damaged" if digest in present else "is missing"
+            known = lost.get(digest, one)
+            ends = max(last, known.until or 0)
+            place = replace(known, expected=f"in segment {digest}, which {what}")
+            lost[digest] = replace(place, until=None if ends == place.position else ends)
+    return [*told, *lost.values()]

@@ -3,10 +3,12 @@
 Run it after changing a view: ``python -m ops.view_dictionary > docs/views.md``.
 """
 
+import textwrap
 from collections.abc import Sequence
 
 from ops.event_dictionary import fields_of
 from stairways.codec import CLASSES
+from stairways.store.asking import FUNCTIONS
 from stairways.store.event_views import EVENT_VIEWS
 from stairways.store.summary_views import OTHER_VIEWS
 from stairways.store.view import BASE, TYPES, Column, EventView, OtherView
@@ -56,6 +58,7 @@ D SELECT run, cycle, profit, profit_low, skill FROM audit_skill;
 - Payloads of steps that were moved to sealed segments are not in the table any more. A view that
   needs one fails (`malformed JSON`, `invalid input syntax for type json`) rather than leaving the
   row out; `stairways audit steps` reads segments too.
+- Functions that `stairways audit sql` lets be asked, as far as the database has them: {functions}.
 
 | kind | on SQLite | on PostgreSQL |
 |---|---|---|
@@ -77,7 +80,11 @@ def dictionary() -> str:
     kinds = "".join(f"| {kind} | {ours} | {theirs} |\n" for kind, (ours, theirs) in TYPES.items())
     views = [*(_of_events(view) for view in EVENT_VIEWS), *(_of_others(one) for one in OTHER_VIEWS)]
     shared = ", ".join(f"`{column.name}` ({SHARED[column.name]})" for column in BASE)
-    return f"{HEADER}{kinds}\nEvery view of one type of event begins with {shared}.\n" + "".join(
+    known = ", ".join(f"`{name}`" for name in sorted(FUNCTIONS))
+    old = next(line for line in HEADER.splitlines() if "{functions}" in line)
+    line = textwrap.fill(old.replace("{functions}", known), 100, subsequent_indent="  ")
+    header = HEADER.replace(old, line)
+    return f"{header}{kinds}\nEvery view of one type of event begins with {shared}.\n" + "".join(
         sorted(views)
     )
 

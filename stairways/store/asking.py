@@ -52,6 +52,7 @@ _KEYWORDS = frozenset({
     "ordinality", "outer", "over", "partition", "range", "recursive", "right", "rows", "select",
     "some", "then", "union", "using", "values", "when", "where", "with", "within",
 })  # fmt: skip
+_BEFORE_NAMES = frozenset({")", "as", "recursive", "with"})
 _TOKEN = re.compile(
     r"""(?P<string>'(?:[^']|'')*')|(?P<quoted>"(?:[^"]|"")*")|(?P<word>[A-Za-z_\u0080-\uffff][\w$]*)"""
     r"""|(?P<number>\d[\w.]*)|(?P<space>\s+)|(?P<comment>--|/\*)|(?P<other>.)""",
@@ -178,17 +179,23 @@ def _restrict(connection: psycopg.Connection, bounds: Bounds) -> None:
 
 
 def _look_at(statement: str) -> None:
-    """Raise ``QueryRefusedError`` for a second statement, a comment or an unknown function."""
-    before = ""
+    """Raise ``QueryRefusedError`` for a second statement, a comment or an unknown function.
+
+    A name is no function's where a table or its alias is named, with its columns in brackets:
+    the first behind WITH, or one behind a bracket or AS.
+    """
+    before = last = earlier = ""
     for found in _TOKEN.finditer(statement):
         kind, text = found.lastgroup, found.group()
         if kind == "comment" or text in (";", "$", "\\", "`"):
             raise QueryRefusedError(f"A question in SQL has no {text} outside of its strings.")
         if kind == "string" and before.lower() in ("e", "u&", "&"):
             raise QueryRefusedError("Write strings in plain quotes, without E or U& before them.")
-        if text == "(" and before and before.lower() not in FUNCTIONS | _KEYWORDS:
-            raise QueryRefusedError(f"The function {before[:60]} cannot be asked.")
+        named = earlier.lower() in _BEFORE_NAMES
+        if text == "(" and before and not named and before.lower() not in FUNCTIONS | _KEYWORDS:
+            raise _not_asked(before)
         if kind != "space":
+            earlier, last = last, text
             before = text.strip('"') if kind in ("word", "quoted") else "&" * (text == "&")
 
 
@@ -203,9 +210,15 @@ def _look_at_plan(node: object) -> None:
     if table is not None and table not in TABLES:
         raise QueryRefusedError(f"The question may only read the log's tables, not {table}.")
     if function is not None and function not in FUNCTIONS:
-        raise QueryRefusedError(f"The function {function} cannot be asked.")
+        raise _not_asked(function)
     for child in node.values():
         _look_at_plan(child)
+
+
+def _not_asked(function: object) -> QueryRefusedError:
+    return QueryRefusedError(
+        f"The function {str(function)[:60]} cannot be asked; docs/views.md lists those that can."
+    )
 
 
 def _answer(columns: Sequence[str], rows: Sequence[tuple[Any, ...]], bounds: Bounds) -> Answer:

@@ -282,6 +282,11 @@ NOT_FOR_READERS = (
     "SELECT \"pg_read_file\"('/etc/passwd')",
     "SELECT pg_read_file /**/ ('/etc/passwd')",
     "SELECT pg_sleep(100)",
+    "SELECT (1) pg_sleep(100)",
+    "SELECT 1 AS pg_sleep(100)",
+    "SELECT * FROM (SELECT 1) x, pg_sleep(100)",
+    "SELECT * FROM audit_runs x JOIN pg_sleep(100) AS y ON true",
+    "WITH pg_sleep(100) AS (SELECT 1) SELECT 1",
     "SELECT set_config('transaction_read_only', 'off', true)",
     "SELECT lo_import('/etc/passwd')",
     "SELECT query_to_xml('SELECT 1', true, true, '')",
@@ -302,6 +307,22 @@ NOT_FOR_READERS = (
     "SELECT \ud800",
     "SELECT " + "x" * 200_000,
 )
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "WITH a(x) AS (SELECT 1) SELECT x FROM a",
+        "WITH RECURSIVE a(x) AS (SELECT 1) SELECT x FROM a",
+    ],
+)
+def test_what_with_names_may_name_its_columns(log: SqlStore, statement: str) -> None:
+    assert ask(log, statement).rows == [(1,)]
+
+
+def test_a_refused_function_says_where_the_others_are_listed(log: SqlStore) -> None:
+    with pytest.raises(QueryRefusedError, match="md lists those that can"):
+        ask(log, "SELECT group_concat(run) FROM audit_runs")
 
 
 @pytest.mark.parametrize("statement", NOT_FOR_READERS, ids=lambda text: str(text)[:40])

@@ -42,7 +42,7 @@ class Finding:
     def sentence(self) -> str:
         """Return the finding in words."""
         place = "log" if self.position is None else f"position {self.position}"
-        if self.position is not None and self.until not in (None, self.position):
+        if self.position is not None and self.until is not None and self.until != self.position:
             place = f"positions {self.position} to {self.until}"
             if self.is_stretch and self.field == "events.position":
                 return f"{place} are missing ({self.until - self.position + 1:,})"

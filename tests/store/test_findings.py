@@ -144,6 +144,7 @@ def test_what_is_missing_one_after_the_other_is_counted_once() -> None:
     findings = Findings()
     findings.extend(Finding(n, "events.position", str(n), "missing") for n in (5, 6, 7, 9))
     findings.drop_after(6)
+    findings.add(Finding(6, "events.position", "6", "missing"))
 
     assert [one.sentence() for one in findings.ordered()] == ["positions 5 to 6 are missing (2)"]
     assert findings.count == 1

@@ -16,6 +16,9 @@ _STRETCHES = {"events.position": 1, "events.payload": 40}
 Positions of a stretch are all missing. Payloads of one segment stand among others' events.
 """
 
+_WHOLE_STREAMS = ("record", "streams.name")
+"""What, with a range, is told of all records of a stream from the first on."""
+
 KEPT = 100
 """Findings that are kept in full; the others are counted."""
 
@@ -38,6 +41,15 @@ class Finding:
     def is_stretch(self) -> bool:
         """Say whether it tells of everything of its kind from ``position`` to ``until``."""
         return self.field in _STRETCHES and self.actual == "missing" and self.position is not None
+
+    def covers(self, other: "Finding") -> bool:
+        """Say whether another finding says no more than this stretch."""
+        if not self.is_stretch or self.field != other.field or self.actual != other.actual:
+            return False
+        ends = self.until or self.position or 0
+        return (self.position or 0) <= (other.position or 0) and (
+            other.until or other.position or 0
+        ) <= ends
 
     def sentence(self) -> str:
         """Return the finding in words."""
@@ -70,6 +82,8 @@ class Findings:
             if whole is not None:
                 self.kept[-1] = whole
                 continue
+            if finding.is_stretch and any(one.covers(finding) for one in self.kept):
+                continue
             self.count += 1
             self.kept.append(finding)
         if len(self.kept) > 2 * KEPT:
@@ -96,7 +110,8 @@ def place_of(finding: Finding) -> int:
     """Return what findings are ordered by."""
     if finding.position is None:
         return 2**63
-    return finding.position if finding.is_stretch else finding.until or finding.position
+    begins = finding.is_stretch or finding.field in _WHOLE_STREAMS
+    return finding.position if begins else finding.until or finding.position
 
 
 def _joined(before: Finding, finding: Finding) -> Finding | None:

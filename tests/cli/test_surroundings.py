@@ -3,12 +3,14 @@
 import signal
 import subprocess
 import sys
+from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
 from stairways import cli
+from stairways.__main__ import start
 from stairways.cli.halt import WITHOUT_LOG
 from stairways.store.opening import open_sql_store
 from tests.processes import ROOT
@@ -66,6 +68,12 @@ def test_an_output_that_takes_no_more_is_one_sentence_and_exit_2(
 
 def test_an_interruption_before_the_program_is_loaded_ends_it_silently(tmp_path: Path) -> None:
     assert called(tmp_path, "-c", INTERRUPTED_AT, "click", "doctor") == (-signal.SIGINT, "")
+
+
+def test_the_installed_command_begins_like_the_module() -> None:
+    (script,) = entry_points(group="console_scripts", name="stairways")
+
+    assert script.load() is start
 
 
 @pytest.mark.parametrize("module", ["stairways.bootstrap", "stairways.cli.doctor"])

@@ -59,6 +59,8 @@ def open_sql_store(
     look; appending to it fails.
     """
     _look(url, patience)
+    if not read_only:
+        _make_private(url)
     driver = driver_for(url, patience, read_only=read_only, guarded=True)
     try:
         revision = _revision(driver)
@@ -74,6 +76,7 @@ def open_sql_store(
 def upgrade(url: str) -> None:
     """Make the tables of the log at ``url``, or bring them to the newest version."""
     _look(url, PATIENCE)
+    _make_private(url)
     driver = driver_for(url, PATIENCE)
     try:
         _check_origin(driver, _revision(driver))
@@ -94,8 +97,6 @@ def driver_for(
         file = parsed.database
         if file and file != ":memory:" and not Path(file).absolute().parent.is_dir():
             raise LogUnavailableError(f"The folder of {file} does not exist. Make it first.")
-        if file and not read_only:
-            _make_private(file)
         file_url = parsed.set(drivername="sqlite")
         return sqlite_driver(file_url, patience, read_only=read_only, guarded=guarded)
     if parsed.get_backend_name() in ("postgresql", "postgres"):
@@ -106,13 +107,15 @@ def driver_for(
     )
 
 
-def _make_private(file: str) -> None:
-    """Make a file that is not there before SQLite does, who would let everybody read it.
+def _make_private(url: str) -> None:
+    """Make a SQLite file that is not there before SQLite does, who would let everybody read it.
 
     Its owner may write it and its group read it, as far as the umask lets them; the files that
     SQLite keeps beside it take after it.
     """
-    if file != ":memory:" and not file.startswith("file:"):
+    parsed = _parse(url)
+    file = parsed.database if parsed.get_backend_name() == "sqlite" else None
+    if file and file != ":memory:" and not file.startswith("file:"):
         with contextlib.suppress(OSError):  # whoever opens it then says what is wrong
             os.close(os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o640))
 

@@ -76,7 +76,7 @@ def test_gates_are_shown_as_a_table_of_gates_by_cycles(recorded: Path) -> None:
 
 
 def test_the_table_names_who_decided_against_the_gates_and_what_never_came_before_them() -> None:
-    gate = {"gate": "drawdown", "cycle": 1, "value": 0.31, "threshold": 0.2}
+    gate = {"gate": "drawdown", "cycle": 1, "value": 0.31, "threshold": 0.2, "reason": "deep"}
     cycles = [
         {"cycle": 1, "verdict": "promoted", "overridden_by": "ann"},
         {"cycle": 2, "verdict": "rolled back", "overridden_by": ""},

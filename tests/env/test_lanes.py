@@ -253,12 +253,11 @@ def test_a_long_episode_is_shortened_to_half_of_its_window(tape: Tape) -> None:
     assert lanes_on(tape, window=(FIRST, 100), start=80).episode_length == 19
 
 
-def test_every_row_of_a_short_window_is_decided_on(tape: Tape) -> None:
-    patient = TradingRules(hard_stop=1.0)
-    env = lanes_on(tape, count=64, capacity=200, window=(FIRST, 200), trading=patient)
-    for _ in range(200):
+def test_lanes_are_spread_over_a_short_window_from_the_beginning(tape: Tape) -> None:
+    env = lanes_on(tape, count=64, capacity=70, window=(FIRST, 200), trading=TradingRules())
+    for _ in range(70):
         env.step(np.full(64, 4))
-    assert set(env.trace.steps["row"].ravel().tolist()) == set(range(FIRST, 199))
+    assert len(np.unique(env.trace.steps["row"])) > 130  # of 139; all from row 60 on are 70
 
 
 @pytest.mark.parametrize("window", [(FIRST, FIRST), (FIRST, FIRST + 1)])

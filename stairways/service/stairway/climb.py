@@ -33,6 +33,7 @@ from stairways.training.state import State
 
 START = Position(0)
 REHEARSALS = 2
+"""Before each rollout: one pass to leave the margin in force, one to meet the target."""
 
 Brake = Callable[[], str | None]
 """Asked before every rollout and every cycle; returns why to stop there, or None to go on."""

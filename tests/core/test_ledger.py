@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from stairways.core.ledger import (
@@ -130,16 +130,22 @@ def test_an_opening_order_is_cut_to_the_most_shares_that_are_affordable(
 
 
 @given(rules, orders)
-def test_opening_never_borrows_to_go_beyond_the_gross_limit(
+@example(
+    replace(RULES, lot_fraction=1.0, max_gross=0.5, commission_bp=0.0, ticket=Micros(4_000_000)),
+    [([1, 2], [4, 38_330]), ([2, 0], [92, 1])],
+)
+def test_no_opening_fill_borrows_to_go_beyond_the_gross_limit(
     rule: TradingRules, path: list[tuple[list[int], list[int]]]
 ) -> None:
     account = Account.opened(Micros(10**11), 2)
     for chosen, at in path:
         assume(account.equity(at) > 0)
-        before, (account, fills) = account.gross(at), traded(account, chosen, at, rule)
-        if any(fill.lots * lots > 0 for fill in fills for lots in [account.lots[fill.symbol]]):
-            limit = rule.max_gross * account.equity(at)
-            assert account.gross(at) <= max(limit, before)
+        afterwards, fills = traded(account, chosen, at, rule)
+        for fill in fills:  # what a closing fill costs may leave less than was opened before it
+            before, account = account.lots[fill.symbol], account.after(fill)
+            if abs(account.lots[fill.symbol]) > abs(before):
+                assert account.gross(at) <= rule.max_gross * account.equity(at)
+        assert account == afterwards
 
 
 def test_costs_are_paid_from_what_the_order_may_spend() -> None:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import Connection, delete, func, select, text, update
 from sqlalchemy.exc import DBAPIError
 
 from stairways.core.values import Position
@@ -33,6 +33,10 @@ OnProgress = Callable[[int], object]
 
 _FORBIDDEN = ("42501", "25006")  # PostgreSQL: insufficient_privilege, read_only_sql_transaction
 _TABLE = tables.subscriptions
+_BEGIN = text(
+    "INSERT INTO subscriptions (name, generation, version, position, live)"
+    " VALUES (:name, :generation, :version, :position, 0) ON CONFLICT DO NOTHING"
+)
 
 
 class Projection(Protocol):
@@ -131,9 +135,11 @@ class Subscription:
             name = self._projection.name
             newest = select(func.max(_TABLE.c.generation)).where(_TABLE.c.name == name)
             generation: int = (connection.execute(newest).scalar() or 0) + 1
-            row = {"name": name, "generation": generation, "live": 0, "position": START}
-            connection.execute(insert(_TABLE).values(version=self._projection.version, **row))
-        return generation
+            row = {"name": name, "generation": generation, "version": self._projection.version}
+            begun = connection.execute(_BEGIN, {**row, "position": START}).rowcount == 1
+        if begun:
+            return generation
+        return self._building() or self._begin()  # another process began it at the same moment
 
     def _follow(
         self, generation: int, end: Position, progress: OnProgress | None = None

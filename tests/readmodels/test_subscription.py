@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -181,6 +182,21 @@ def test_rebuilds_and_followers_at_once_end_with_every_row_once(log: SqlStore) -
     [left] = queries.generations(log, "seen")
     assert rows(log, left.generation) == list(range(1, 41))
     assert log.rows("SELECT count(*) FROM rm_seen_generations", ()) == [(40,)]
+
+
+def test_rebuilds_begun_at_the_same_moment_share_one_generation(log: SqlStore) -> None:
+    """Whoever is second to insert the new generation joins the first, and does not fail."""
+    together = threading.Barrier(6)
+
+    def begin(_: int) -> int:
+        together.wait()
+        return Subscription(log, Seen())._begin()
+
+    with ThreadPoolExecutor(6) as threads:
+        begun = set(threads.map(begin, range(6)))
+    known = {one.generation for one in queries.generations(log, "seen")}
+    assert begun <= known
+    assert min(begun) == 1
 
 
 def test_a_switch_never_goes_back_behind_what_is_served(log: SqlStore) -> None:

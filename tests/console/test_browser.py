@@ -288,12 +288,15 @@ def test_keys_lead_through_the_console(visit: Begin) -> None:
     page.keyboard.press("?")
     expect(page.get_by_role("dialog")).to_be_visible()
     page.keyboard.press("Escape")
-    before = page.evaluate("() => getComputedStyle(document.body).backgroundColor")
+    expect(page.get_by_role("dialog")).to_be_hidden()
+    background = "() => getComputedStyle(document.body).backgroundColor"
+    before = page.evaluate(background)
     page.keyboard.press("t")
-    assert page.evaluate("() => getComputedStyle(document.body).color") != before
-    assert page.evaluate("() => document.documentElement.dataset.theme") == "dark"
+    root = page.locator("html")
+    expect(root).to_have_attribute("data-theme", "dark")
+    assert page.evaluate(background) != before
     page.reload()
-    assert page.evaluate("() => document.documentElement.dataset.theme") == "dark"
+    expect(root).to_have_attribute("data-theme", "dark")
 
 
 def test_the_first_tab_skips_to_the_content(visit: Begin) -> None:

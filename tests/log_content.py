@@ -7,6 +7,7 @@ from stairways.core.values import Position
 from stairways.readmodels.batch import OfRun
 from stairways.service.stairway.journal import decoded
 from stairways.store.contract import EventStore
+from stairways.store.opening import open_store
 
 INTERRUPTIONS = ("RunResumed", "RunStopped", "TrainingHalted", "HaltLifted")
 """What stands in the log only because somebody or something interrupted a run."""
@@ -40,6 +41,15 @@ def renumbered(event: e.Event, resumes: list[Position]) -> e.Event:
 def nameless(store: EventStore) -> list[tuple[str, e.Event]]:
     """Return the content of a log without the name of its run, which is made up, and machine."""
     return [(stream.partition("-")[0], _without_name(event)) for stream, event in content(store)]
+
+
+def nameless_at(url: str) -> list[tuple[str, e.Event]]:
+    """Return the same of the log in a database."""
+    store = open_store(url)
+    try:
+        return nameless(store)
+    finally:
+        store.close()
 
 
 def _without_name(event: e.Event) -> e.Event:

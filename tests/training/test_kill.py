@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from stairways.store.opening import open_store
-from tests.log_content import nameless
+from tests.log_content import nameless_at
 from tests.processes import bars_file, finish, kill_after, start, train_command, wait_for_event
 
 KILLS_IN_SOAK = 50
@@ -16,14 +16,6 @@ KILLS_IN_SOAK = 50
 
 READY = ("RunStarted", "RunResumed")
 NewLog = Callable[[str], str]
-
-
-def content_of(url: str) -> list[object]:
-    store = open_store(url)
-    try:
-        return list(nameless(store))
-    finally:
-        store.close()
 
 
 def killed(url: str, bars: Path, cycles: int, kills: int, chance: random.Random) -> int:
@@ -61,7 +53,7 @@ def test_a_killed_run_goes_on_and_ends_like_one_never_killed(
     bars, whole, log = bars_file(tmp_path), new_log("sqlite"), new_log(kind)
     finish(train_command(whole, bars, 1))
     assert killed(log, bars, 1, 3, random.Random(kind)) > 0  # noqa: S311 - moments
-    assert content_of(log) == content_of(whole)
+    assert nameless_at(log) == nameless_at(whole)
 
 
 @pytest.mark.soak
@@ -71,11 +63,11 @@ def test_many_kills_at_random_moments_change_nothing(
 ) -> None:
     bars, whole, chance = bars_file(tmp_path), new_log("sqlite"), random.Random(7)  # noqa: S311 - moments
     finish(train_command(whole, bars, 3))
-    wanted, kills, runs = content_of(whole), 0, 0
+    wanted, kills, runs = nameless_at(whole), 0, 0
     while kills < KILLS_IN_SOAK:
         log = new_log(kind)
         kills += killed(log, bars, 3, KILLS_IN_SOAK - kills, chance)
         runs += 1
-        assert content_of(log) == wanted, f"differs after {kills} kills"
+        assert nameless_at(log) == wanted, f"differs after {kills} kills"
     with capsys.disabled():
         sys.stdout.write(f"{kind}: {kills} kills over {runs} runs, each ended the same\n")

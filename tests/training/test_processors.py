@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 
 from stairways.cli.portable import SETTINGS
-from stairways.store.opening import open_store
-from tests.log_content import nameless
+from tests.log_content import nameless_at
 from tests.processes import bars_file, finish, start, train_command, wait_for_event
 
 QEMU = shutil.which("qemu-x86_64")
@@ -24,14 +23,6 @@ def on(model: str, command: list[str]) -> list[str]:
     return [str(QEMU), "-cpu", model, *command]
 
 
-def content_of(url: str) -> list[object]:
-    store = open_store(url)
-    try:
-        return list(nameless(store))
-    finally:
-        store.close()
-
-
 @pytest.mark.soak
 @needs_qemu
 @pytest.mark.parametrize("model", MODELS)
@@ -39,7 +30,7 @@ def test_a_run_on_another_processor_gives_the_same_log(tmp_path: Path, model: st
     bars, here, there = bars_file(tmp_path), *(f"sqlite:///{tmp_path}/{n}.db" for n in "ab")
     finish(train_command(here, bars, 1))
     finish(on(model, train_command(there, bars, 1)), **SETTINGS)
-    assert content_of(there) == content_of(here)
+    assert nameless_at(there) == nameless_at(here)
 
 
 @pytest.mark.soak
@@ -54,4 +45,4 @@ def test_a_run_killed_here_goes_on_there_and_ends_the_same(tmp_path: Path, model
     process.kill()
     process.wait()
     finish(on(model, command), **SETTINGS)
-    assert content_of(there) == content_of(here)
+    assert nameless_at(there) == nameless_at(here)

@@ -33,9 +33,8 @@ def upgrade() -> None:
         sqlite_where=sa.text("live = 1"),
         postgresql_where=sa.text("live = 1"),
     )
-    _make_runs()
-    _make_curves()
-    _make_models()
+    for make in (_runs, _cycles, _gates, _profit_and_loss, _controllers, _models, _data_sets):
+        make()
 
 
 def _make(view: str, *columns: sa.Column[Any]) -> None:
@@ -49,7 +48,7 @@ def _make(view: str, *columns: sa.Column[Any]) -> None:
     )
 
 
-def _make_runs() -> None:
+def _runs() -> None:
     _make(
         "rm_run",
         sa.Column("run", sa.Text, primary_key=True),
@@ -72,6 +71,9 @@ def _make_runs() -> None:
         sa.Column("started_at", WHOLE, nullable=False),
         sa.Column("last_at", WHOLE, nullable=False),
     )
+
+
+def _cycles() -> None:
     _make(
         "rm_cycle",
         sa.Column("run", sa.Text, primary_key=True),
@@ -102,6 +104,9 @@ def _make_runs() -> None:
         sa.Column("reason", sa.Text, nullable=False),
         sa.Column("overridden_by", sa.Text, nullable=False),
     )
+
+
+def _gates() -> None:
     _make(
         "rm_gate",
         sa.Column("position", WHOLE, primary_key=True, autoincrement=False),
@@ -120,7 +125,7 @@ def _make_runs() -> None:
     op.create_index("rm_gate_by_run", "rm_gate_generations", ["generation", "run", "position"])
 
 
-def _make_curves() -> None:
+def _profit_and_loss() -> None:
     _make(
         "rm_pnl",
         sa.Column("position", WHOLE, primary_key=True, autoincrement=False),
@@ -134,6 +139,9 @@ def _make_curves() -> None:
         sa.Column("equity", WHOLE, nullable=False),
     )
     op.create_index("rm_pnl_by_run", "rm_pnl_generations", ["generation", "run", "position"])
+
+
+def _controllers() -> None:
     _make(
         "rm_controller",
         sa.Column("position", WHOLE, primary_key=True, autoincrement=False),
@@ -156,7 +164,7 @@ def _make_curves() -> None:
     )
 
 
-def _make_models() -> None:
+def _models() -> None:
     _make(
         "rm_model",
         sa.Column("model", sa.Text, primary_key=True),
@@ -176,6 +184,9 @@ def _make_models() -> None:
         sa.Column("rollbacks", sa.Integer, nullable=False),
         sa.Column("overrides", sa.Integer, nullable=False),
     )
+
+
+def _data_sets() -> None:
     _make(
         "rm_data",
         sa.Column("position", WHOLE, primary_key=True, autoincrement=False),

@@ -112,31 +112,9 @@ def verify_log(
         stored = stored_checkpoints(log, keys)
         findings.extend(stored.findings)
         sealed = [*stored.sealed, *(Sealed("kept checkpoint", kept) for kept in against)]
-        findings.extend(
-            Finding(None, f"trigger {name}", "present", "missing") for name in log.missing_guards()
-        )
+        findings.extend(_without_guards(log))
         findings.extend(_wrong_schema(log))
-        bounds = log.bounds()
-        size = _size(bounds)
-        fold = TreeFold(findings)
-        places = (*(one.checkpoint.size for one in sealed), bounds.size, bounds.last_event)
-        wanted = {place for place in places if _is_size(place, size)}
-        streams: dict[object, object] = dict(log.streams())
-        walk = AppendWalk(streams, size)
-        parts = _parts(walk.claims(log.appends(size)), sorted(wanted))
-        present = log.blob_names()
-        for part, rehashed in _rehash_all(log, parts, size, processes):
-            fold.take(rehashed, part.checks, part.wanted)
-            findings.extend(missing_blobs(rehashed.named, present))
-            findings.extend(walk.findings)
-            walk.findings.clear()
-            if progress is not None:
-                progress(rehashed.last, size)
-        findings.extend(walk.findings)
-        findings.extend(_unused_streams(streams, walk))
-        _check_head(fold, bounds)
-        findings.extend(check_sealed(sealed, fold.roots, size))
-        findings.extend(check_segments(log, size, streams))
+        fold, size = _walk(log, sealed, findings, processes, progress)
         findings.extend(check_signed(log, size))
         blobs = check_blobs(log, findings)
         kept = findings.ordered()
@@ -149,6 +127,41 @@ def verify_log(
         findings=told,
         found=findings.count + len(told) - len(kept),
     )
+
+
+def _walk(
+    log: RawLog,
+    sealed: Sequence[Sealed],
+    findings: Findings,
+    processes: int | None,
+    progress: OnProgress | None,
+) -> tuple[TreeFold, int]:
+    """Rehash every record in order, hold the tree against all that claims to know it.
+
+    Return the tree, and the position up to which it was walked.
+    """
+    bounds = log.bounds()
+    size = _size(bounds)
+    fold = TreeFold(findings)
+    places = (*(one.checkpoint.size for one in sealed), bounds.size, bounds.last_event)
+    wanted = {place for place in places if _is_size(place, size)}
+    streams: dict[object, object] = dict(log.streams())
+    walk = AppendWalk(streams, size)
+    parts = _parts(walk.claims(log.appends(size)), sorted(wanted))
+    present = log.blob_names()
+    for part, rehashed in _rehash_all(log, parts, size, processes):
+        fold.take(rehashed, part.checks, part.wanted)
+        findings.extend(missing_blobs(rehashed.named, present))
+        findings.extend(walk.findings)
+        walk.findings.clear()
+        if progress is not None:
+            progress(rehashed.last, size)
+    findings.extend(walk.findings)
+    findings.extend(_unused_streams(streams, walk))
+    _check_head(fold, bounds)
+    findings.extend(check_sealed(sealed, fold.roots, size))
+    findings.extend(check_segments(log, size, streams))
+    return fold, size
 
 
 def _without_tables(missing: Sequence[str]) -> VerifyReport:
@@ -264,6 +277,11 @@ def _open_in_process(url: str) -> None:
 
 def _rehash_in_process(claims: Sequence[Claim], ends: Sequence[int]) -> Rehashed:
     return rehash(_logs[0], claims, ends)
+
+
+def _without_guards(log: RawLog) -> Iterator[Finding]:
+    for name in log.missing_guards():
+        yield Finding(None, f"trigger {name}", "present", "missing")
 
 
 def _wrong_schema(log: RawLog) -> Iterator[Finding]:

@@ -4,6 +4,7 @@ import gc
 import heapq
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
 
 import torch
@@ -289,9 +290,12 @@ def _climber(job: Job, tape: Tape, windows: Windows, journal: Journal) -> Climbe
     )
 
 
+@cache
 def _spare_the_collector() -> None:
-    """Keep the garbage collector from walking all of torch and numba while a run writes."""
-    gc.unfreeze()
+    """Keep the garbage collector from walking all of torch and numba while a run writes.
+
+    Once in a process: they are loaded by then, and to look for garbage takes a third of a second.
+    """
     gc.collect()
     gc.freeze()
 

@@ -7,6 +7,7 @@ import click
 import pytest
 from sqlalchemy import Table
 
+from ops.bench.__main__ import BENCHMARKS, BY_HAND
 from ops.event_dictionary import dictionary, fields_of
 from ops.settings_reference import reference, settings_of
 from stairways import cli
@@ -78,3 +79,10 @@ def test_no_page_names_a_command_that_is_not_there() -> None:
     named = set(re.findall(r"`stairways ([a-z]+)", TEXT))
 
     assert named <= known
+
+
+def test_no_benchmark_is_left_out_without_a_word() -> None:
+    scripts = (ROOT / "ops" / "bench").glob("[!_]*.py")
+    measuring = {one.stem for one in scripts if "\ndef main()" in one.read_text(encoding="utf-8")}
+
+    assert measuring == set(BENCHMARKS) | set(BY_HAND)

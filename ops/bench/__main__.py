@@ -30,6 +30,7 @@ BENCHMARKS: dict[str, tuple[str, ...]] = {
     "archive": (),
     "audit_overhead": ("--rounds", "2"),
     "state_capture": ("--rounds", "2"),
+    "metrics_cost": ("--rounds", "1"),
     "portable": ("--rounds", "1", "--processes", "1"),
     "environment": ("--alone",),
     "data_ingest": ("--rows", "500000"),

@@ -9,24 +9,20 @@ make a round longer; parameters must come out the same, bit for bit.
 import argparse
 import statistics
 import sys
-import tempfile
 import time
-import uuid
-from dataclasses import fields, replace
+from dataclasses import fields
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+from ops.bench.demo_job import another, demo_bars, demo_job
 from stairways.bootstrap import App
-from stairways.cli.demo import SYMBOLS, bars_file
-from stairways.cli.watching import Watcher
 from stairways.core import events as e
 from stairways.core.progress import evolve
 from stairways.core.values import Digest, Position, StreamName, Version
-from stairways.market.loading import load_bars
-from stairways.service.data import register_bars
 from stairways.service.stairway.climb import Climber
-from stairways.service.stairway.run import Job, begin
+from stairways.service.stairway.run import begin
 from stairways.store.contract import Appended
-from stairways.store.opening import open_store
 from stairways.training.learner import Rollout
 from stairways.training.state import State
 
@@ -69,22 +65,10 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=7)
     rounds = parser.parse_args().rounds
     app = App()
-    aligned = load_bars([bars_file()], symbols=SYMBOLS, adjustment="splits+dividends")
     times: dict[str, list[float]] = {"on": [], "off": []}
-    with tempfile.TemporaryDirectory() as folder:
-        store = open_store(f"sqlite:///{Path(folder) / 'log.db'}")
-        register_bars(store, aligned, "bench", app.context("bench"))
-        plan = app.plan()
-        job = Job(
-            run="",
-            plan=plan,
-            bars=aligned.bars,
-            store=store,
-            context=lambda: app.context("bench"),
-            watcher=Watcher(plan),
-        )
+    with demo_job(app, demo_bars()) as job:
         for number in range(rounds + 1):
-            on, off = (begin(replace(job, run=f"{uuid.uuid4()}")) for _ in range(2))
+            on, off = (begin(another(job)) for _ in range(2))
             off = unrecorded(off)
             order = [("off", off), ("on", on)][:: 1 if number % 2 else -1]
             spent = {name: seconds_of(climber) for name, climber in order}
@@ -95,7 +79,6 @@ def main() -> int:
             if number:  # the first round compiles and warms up
                 for name, value in spent.items():
                     times[name].append(value)
-        store.close()
     return report(times["on"], times["off"])
 
 

@@ -14,26 +14,22 @@ import contextlib
 import socket
 import subprocess
 import sys
-import tempfile
 import time
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+from ops.bench.demo_job import demo_bars, demo_job
 from stairways.bootstrap import App
-from stairways.cli.demo import SYMBOLS, bars_file
-from stairways.cli.watching import Watcher
 from stairways.core.values import Digest
 from stairways.market.aligned import Aligned
-from stairways.market.loading import load_bars
 from stairways.metrics.exporter import Exporter
 from stairways.metrics.rules import MetricsRules
-from stairways.service.data import register_bars
-from stairways.service.stairway.run import Job, run_stairway
+from stairways.service.stairway.run import run_stairway
 from stairways.store.contract import EventStore
-from stairways.store.opening import open_store
 
 LIMIT = 0.01
 """Share of one processor at the default interval."""
@@ -119,23 +115,10 @@ def _free_port() -> int:
 
 def trained(app: App, aligned: Aligned, way: str) -> tuple[Spent, Digest]:
     """Train once in a log of its own; return what was spent and the parameters."""
-    with tempfile.TemporaryDirectory() as folder:
-        store = open_store(f"sqlite:///{Path(folder) / 'log.db'}")
-        register_bars(store, aligned, "bench", app.context("bench"))
-        plan = app.plan()
-        job = Job(
-            run=f"{uuid.uuid4()}",
-            plan=plan,
-            bars=aligned.bars,
-            store=store,
-            context=lambda: app.context("bench"),
-            watcher=Watcher(plan),
-        )
-        with metrics(app, store, way):
-            start = now()
-            finished = run_stairway(job)
-            spent = Spent(*(end - begin for begin, end in zip(start, now(), strict=True)))
-        store.close()
+    with demo_job(app, aligned) as job, metrics(app, job.store, way):
+        start = now()
+        finished = run_stairway(job)
+        spent = Spent(*(end - begin for begin, end in zip(start, now(), strict=True)))
     return spent, finished.parameters
 
 
@@ -147,7 +130,7 @@ def main() -> int:
     app = App()
     app.flags.give("stairway.targets", "0.75,0.70", "the benchmark")
     app.flags.give("stairway.learning_rates", "3e-4,2e-4", "the benchmark")
-    aligned = load_bars([bars_file()], symbols=SYMBOLS, adjustment="splits+dividends")
+    aligned = demo_bars()
     spent: dict[str, list[Spent]] = {way: [] for way in WAYS}
     made = set()
     for number in range(rounds + 1):

@@ -11,47 +11,28 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
 import time
-import uuid
-from dataclasses import replace
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+from ops.bench.demo_job import another, demo_bars, demo_job
 from stairways.bootstrap import App
-from stairways.cli.demo import SYMBOLS, bars_file
 from stairways.cli.portable import SETTINGS
-from stairways.cli.watching import Watcher
-from stairways.market.loading import load_bars
-from stairways.service.data import register_bars
-from stairways.service.stairway.run import Job, begin
-from stairways.store.opening import open_store
+from stairways.service.stairway.run import begin
 
 LIMIT = 1.15
 
 
 def child(rounds: int) -> None:
     """Train the first cycle several times and print the processor time of each."""
-    app = App()
-    aligned = load_bars([bars_file()], symbols=SYMBOLS, adjustment="splits+dividends")
-    with tempfile.TemporaryDirectory() as folder:
-        store = open_store(f"sqlite:///{Path(folder) / 'log.db'}")
-        register_bars(store, aligned, "bench", app.context("bench"))
-        plan = app.plan()
-        job = Job(
-            run="",
-            plan=plan,
-            bars=aligned.bars,
-            store=store,
-            context=lambda: app.context("bench"),
-            watcher=Watcher(plan),
-        )
-        times = []
+    times = []
+    with demo_job(App(), demo_bars()) as job:
         for _ in range(rounds + 1):  # the first round compiles and warms up
-            climber = begin(replace(job, run=f"{uuid.uuid4()}"))
+            climber = begin(another(job))
             start = time.process_time()
-            climber.train(plan.programme.cycles[0], 1)
+            climber.train(job.plan.programme.cycles[0], 1)
             times.append(time.process_time() - start)
-        store.close()
     print(json.dumps(times[1:]))
 
 

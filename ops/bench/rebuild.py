@@ -22,14 +22,11 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from ops.bench.aggregates import environment_of, open_application, updated_controller
 from ops.bench.append import columns, server
+from ops.bench.demo_job import demo_bars, job_on
 from stairways.bootstrap import App
-from stairways.cli.demo import SYMBOLS, bars_file
-from stairways.cli.watching import Watcher
 from stairways.core.values import StreamName
-from stairways.market.loading import load_bars
 from stairways.readmodels.projector import Projector
-from stairways.service.data import register_bars
-from stairways.service.stairway.run import Job, begin
+from stairways.service.stairway.run import begin
 from stairways.store.contract import Encoded
 from stairways.store.opening import open_sql_store, upgrade
 from stairways.store.sql import SqlStore
@@ -41,18 +38,8 @@ ROUNDS = 5
 
 def train(app: App, store: SqlStore) -> None:
     """Record one cycle as the run ``first``."""
-    aligned = load_bars([bars_file()], symbols=SYMBOLS, adjustment="splits+dividends")
-    register_bars(store, aligned, "bench", app.context("bench"))
-    plan = app.plan()
-    job = Job(
-        run="first",
-        plan=plan,
-        bars=aligned.bars,
-        store=store,
-        context=lambda: app.context("bench"),
-        watcher=Watcher(plan),
-    )
-    begin(replace(job)).train(plan.programme.cycles[0], 1)
+    job = replace(job_on(app, store, demo_bars()), run="first")
+    begin(job).train(job.plan.programme.cycles[0], 1)
 
 
 def appends(store: SqlStore) -> Iterator[list[Encoded]]:

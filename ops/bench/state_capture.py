@@ -11,22 +11,18 @@ out the same, bit for bit.
 
 import argparse
 import sys
-import tempfile
 import time
-import uuid
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import NamedTuple
 
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+from ops.bench.demo_job import another, demo_bars, demo_job
 from stairways.bootstrap import App
-from stairways.cli.demo import SYMBOLS, bars_file
-from stairways.cli.watching import Watcher
 from stairways.core.values import Digest
-from stairways.market.loading import load_bars
-from stairways.service.data import register_bars
 from stairways.service.stairway.climb import Climber
 from stairways.service.stairway.run import Job, begin
-from stairways.store.opening import open_store
 
 LIMIT = 0.02
 
@@ -79,7 +75,7 @@ def spent_on(climber: Climber) -> Spent:
 
 def one_round(job: Job, number: int) -> tuple[Spent, Spent, Spent] | None:
     """Train both ways, in turn; return the captures', the captured and the bare time."""
-    first, second = (begin(replace(job, run=f"{uuid.uuid4()}")) for _ in range(2))
+    first, second = (begin(another(job)) for _ in range(2))
     parts = ({f.name: getattr(one, f.name) for f in fields(one)} for one in (first, second))
     on, off = Timed(**next(parts)), Uncaptured(**next(parts))
     order: list[tuple[str, Climber]] = [("off", off), ("on", on)]
@@ -96,20 +92,8 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=7)
     rounds = parser.parse_args().rounds
     app = App()
-    aligned = load_bars([bars_file()], symbols=SYMBOLS, adjustment="splits+dividends")
     measured = []
-    with tempfile.TemporaryDirectory() as folder:
-        store = open_store(f"sqlite:///{Path(folder) / 'log.db'}")
-        register_bars(store, aligned, "bench", app.context("bench"))
-        plan = app.plan()
-        job = Job(
-            run="",
-            plan=plan,
-            bars=aligned.bars,
-            store=store,
-            context=lambda: app.context("bench"),
-            watcher=Watcher(plan),
-        )
+    with demo_job(app, demo_bars()) as job:
         for number in range(rounds + 1):
             spent = one_round(job, number)
             if spent is None:
@@ -117,7 +101,6 @@ def main() -> int:
                 return 2
             if number:  # the first round compiles and warms up
                 measured.append(spent)
-        store.close()
     return report(measured)
 
 

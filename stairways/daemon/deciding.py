@@ -1,11 +1,27 @@
 """What a daemon does about a schedule: worked out from the log's state and the time alone."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from stairways.core.operation import TIME, Fire, Order, ScheduleState
-from stairways.daemon.schedule import Schedule, due_times
+from stairways.daemon.schedule import TRIGGER, Due, Schedule, due_between
+
+GATHER = timedelta(minutes=1)
+"""Due times that pass for one reason are one event a minute: a schedule may be due each second."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hindrance:
+    """What keeps a schedule from firing, and when it was seen to."""
+
+    cause: str
+    reason: str
+    seen: datetime
+
+    def is_as(self, other: "Hindrance | None") -> bool:
+        """Tell whether the other one is the same thing, seen at another time."""
+        return other is not None and (self.cause, self.reason) == (other.cause, other.reason)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,6 +32,7 @@ class Surroundings:
     halt: Order | None
     is_free: bool  # nobody trains the model
     is_training: bool  # a process of this daemon trains it
+    hindered: Hindrance | None = None  # at the last look of this daemon
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +46,7 @@ class Define:
 class Skip:
     """Record that due times pass without a run."""
 
-    due: Sequence[datetime]
+    due: Due
     cause: str
     reason: str
 
@@ -59,8 +76,10 @@ def decide(schedule: Schedule, state: ScheduleState, around: Surroundings) -> li
     Every action becomes an event, and deciding again from the log with that event decides the
     next: so it may be cut short after any of them.
     """
-    if state.definition != schedule.definition() or state.since is None:
-        return [Define(_since(schedule, state, around.now))]
+    if state.since is None:
+        return [Define(around.now)]
+    if state.definition != schedule.definition():
+        return _redefine(schedule, state, state.since, around)
     actions = _due(schedule, state, around)
     if any(isinstance(action, Claim) for action in actions) or around.halt is not None:
         return actions
@@ -76,45 +95,87 @@ def decide(schedule: Schedule, state: ScheduleState, around: Surroundings) -> li
     return actions
 
 
-def _since(schedule: Schedule, state: ScheduleState, now: datetime) -> datetime:
-    """Return from when a changed schedule counts: only another trigger makes it begin anew."""
-    before = state.definition
-    changed = [
-        name
-        for name in ("cron", "every", "timezone")
-        if before.get(name) != schedule.definition()[name]
-    ]
-    return now if changed or state.since is None else state.since
-
-
-def _due(schedule: Schedule, state: ScheduleState, around: Surroundings) -> list[Action]:
-    """Return what becomes of the due times that have come since the last one was handled."""
-    assert state.since is not None  # noqa: S101 - it was defined
-    after = max(state.since, state.handled or state.since)
-    due = list(due_times(schedule.definition(), after, around.now))
-    if not due:
-        return []
+def hindrance(state: ScheduleState, around: Surroundings) -> Hindrance | None:
+    """Return what keeps a schedule from firing now."""
     if state.paused is not None:
-        return [Skip(due, "paused", f"{state.paused.who} paused it: {state.paused.reason}")]
+        reason = f"{state.paused.who} paused it: {state.paused.reason}"
+        return Hindrance("paused", reason, around.now)
     if around.halt is not None:
-        return [Skip(due, "halted", f"{around.halt.who} halted all: {around.halt.reason}")]
-    if state.open is not None or around.is_training:
-        run = state.open.run if state.open else "of it"
-        return [Skip(due, "overlap", f"run {run} has not ended")]
-    if not around.is_free:
-        return [Skip(due, "overlap", "another process trains the model")]
-    return _latest(schedule, due, around.now)
+        reason = f"{around.halt.who} halted all: {around.halt.reason}"
+        return Hindrance("halted", reason, around.now)
+    if state.open is not None:
+        return Hindrance("overlap", f"run {state.open.run} has not ended", around.now)
+    if around.is_training or not around.is_free:
+        return Hindrance("overlap", "another process trains the model", around.now)
+    return None
 
 
-def _latest(schedule: Schedule, due: Sequence[datetime], now: datetime) -> list[Action]:
+def _redefine(
+    schedule: Schedule, state: ScheduleState, since: datetime, around: Surroundings
+) -> list[Action]:
+    """Return how a changed schedule begins to count: only another trigger makes it begin anew.
+
+    Then what was due by the trigger before is handled first: nobody took it back in time.
+    """
+    definition = schedule.definition()
+    if all(state.definition.get(name) == definition[name] for name in TRIGGER):
+        return [Define(since)]
+    return [*_due(schedule, state, around, gather=False), Define(around.now)]
+
+
+def _due(
+    schedule: Schedule, state: ScheduleState, around: Surroundings, *, gather: bool = True
+) -> list[Action]:
+    """Return what becomes of the due times that have come since the last one was handled."""
+    in_the_way = hindrance(state, around)
+    actions = list(_gathered(state, around, in_the_way))
+    after = actions[-1].due.last if actions else _handled(state)
+    due = due_between(state.definition, after, around.now)
+    if due is None:
+        return [*actions]
+    if in_the_way is None:
+        return [*actions, *_latest(schedule, due, around.now)]
+    if gather and _is_told(state, in_the_way):
+        return [*actions]
+    return [*actions, Skip(due, in_the_way.cause, in_the_way.reason)]
+
+
+def _handled(state: ScheduleState) -> datetime:
+    """Return until when every due time has fired or was skipped."""
+    assert state.since is not None  # noqa: S101 - it was defined
+    return max(state.since, state.handled or state.since)
+
+
+def _gathered(
+    state: ScheduleState, around: Surroundings, in_the_way: Hindrance | None
+) -> Iterator[Skip]:
+    """Yield what was due while something was in the way that is no more, and is not told yet."""
+    before = around.hindered
+    if before is None or before.is_as(in_the_way):
+        return
+    due = due_between(state.definition, _handled(state), before.seen)
+    if due is not None:
+        yield Skip(due, before.cause, before.reason)
+
+
+def _is_told(state: ScheduleState, in_the_way: Hindrance) -> bool:
+    """Tell whether it was recorded within a minute that due times pass for this reason."""
+    last = state.skip
+    if last is None or last.last != state.handled:
+        return False
+    told = Hindrance(last.cause, last.reason, last.last)
+    return in_the_way.is_as(told) and in_the_way.seen - told.seen < GATHER
+
+
+def _latest(schedule: Schedule, due: Due, now: datetime) -> list[Action]:
     """Return the actions that train the latest of ``due`` and skip those before it."""
-    *earlier, last = due
     actions: list[Action] = []
-    if earlier:
+    earlier, last = due.earlier(), due.last
+    if earlier is not None:
         reason = f"missed; the due time {last:%Y-%m-%d %H:%M:%SZ} stands for all"
         actions.append(Skip(earlier, "coalesced", reason))
     late = now - last
     if late > timedelta(seconds=schedule.late):
         reason = f"missed by {late.total_seconds():.0f} s, more than {schedule.late} s"
-        return [*actions, Skip([last], "late", reason)]
+        return [*actions, Skip(Due(last, last, 1), "late", reason)]
     return [*actions, Claim(last, TIME, late.total_seconds())]

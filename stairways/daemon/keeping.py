@@ -16,7 +16,16 @@ from stairways import __version__
 from stairways.core import events as e
 from stairways.core.operation import Fire, Operation
 from stairways.core.values import Position, StreamName, Version
-from stairways.daemon.deciding import Attempt, Claim, Define, Skip, Surroundings, decide
+from stairways.daemon.deciding import (
+    Attempt,
+    Claim,
+    Define,
+    Hindrance,
+    Skip,
+    Surroundings,
+    decide,
+    hindrance,
+)
 from stairways.daemon.schedule import DaemonRules, Schedule
 from stairways.daemon.workers import Launcher, Worker
 from stairways.errors import LeaseLostError, StairwaysError, WrongVersionError
@@ -72,6 +81,7 @@ class Daemon:
         self._running: dict[str, Running] = {}
         self._compared: dict[str, Mapping[str, str]] = {}  # schedule to how it is kept elsewhere
         self._kept: dict[str, Lease] = {}  # schedule to the lease under which it was attended last
+        self._hindered: dict[str, Hindrance | None] = {}  # schedule to what was in its way last
         self._troubled: dict[str, str] = {}  # schedule to the trouble that was told already
 
     def start(self) -> None:
@@ -131,6 +141,7 @@ class Daemon:
     def _attend(self, name: str) -> None:
         lease = self._lease(name)
         if lease is None:
+            self._hindered.pop(name, None)
             self._leave(name)
             self._compare(name)
             return
@@ -146,10 +157,11 @@ class Daemon:
         operation = self._follower.state()
         if operation.halt is not None and name in self._running:
             self._running[name].stop()
-        around = self._around(name, operation)
-        actions = decide(self._schedules[name], operation.schedule(name), around)
+        around, state = self._around(name, operation), operation.schedule(name)
+        actions = decide(self._schedules[name], state, around)
         for action in actions:
             self._act(name, action, operation)
+        self._hindered[name] = hindrance(state, around)
         return any(isinstance(action, Define | Claim) for action in actions)
 
     def _lease(self, name: str) -> Lease | None:
@@ -209,6 +221,7 @@ class Daemon:
             halt=operation.halt,
             is_training=name in self._running,
             is_free=not training and self._out.holding.is_free(model_lease(model)),
+            hindered=self._hindered.get(name),
         )
 
     def _act(
@@ -230,13 +243,13 @@ class Daemon:
             case Skip(due, cause, reason):
                 skipped = e.ScheduleSkipped(
                     schedule=name,
-                    first=due[0],
-                    last=due[-1],
-                    count=len(due),
+                    first=due.first,
+                    last=due.last,
+                    count=due.count,
                     cause=cause,
                     reason=reason,
                 )
-                told = {"cause": cause, "count": len(due), "reason": reason}
+                told = {"cause": cause, "count": due.count, "reason": reason}
                 _LOG.warning("skipped", schedule=name, position=self._append(name, skipped), **told)
             case Claim():
                 self._claim(name, action, operation.schedule(name).fires)

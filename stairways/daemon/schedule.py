@@ -21,6 +21,26 @@ _SHORTCUTS = {
 }
 
 
+TRIGGER = ("cron", "every", "timezone")
+"""The settings that say when a schedule is due."""
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """Due times in a row, so many from ``first`` to ``last``."""
+
+    first: datetime
+    last: datetime
+    count: int
+    next_to_last: datetime | None = None
+
+    def earlier(self) -> "Due | None":
+        """Return all of them but the last one."""
+        if self.next_to_last is None:
+            return None
+        return Due(self.first, self.next_to_last, self.count - 1)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DaemonRules:
     """How a daemon keeps its schedules."""
@@ -127,6 +147,29 @@ def trigger(cron: str, every: int, timezone: str) -> "BaseTrigger":
         return CronTrigger(**dict(zip(_PARTS, fields, strict=True)), timezone=timezone)
     except (ValueError, KeyError, LookupError) as error:
         raise ValueError(f"cron {cron!r} in timezone {timezone!r}: {error}") from error
+
+
+def due_between(definition: Mapping[str, str], after: datetime, until: datetime) -> Due | None:
+    """Return the due times with ``after < due <= until``; None if there is none.
+
+    They are never listed: a schedule due each second has thirty million of them a year.
+    """
+    if every := int(definition["every"]):
+        return _every(timedelta(seconds=every), after, until)
+    found: Due | None = None
+    for due in due_times(definition, after, until):
+        first, count, before = (found.first, found.count, found.last) if found else (due, 0, None)
+        found = Due(first, due, count + 1, before)
+    return found
+
+
+def _every(period: timedelta, after: datetime, until: datetime) -> Due | None:
+    """Return the multiples of a period since 1970 with ``after < due <= until``."""
+    first, last = (after - _ORIGIN) // period + 1, (until - _ORIGIN) // period
+    if last < first:
+        return None
+    before = _ORIGIN + (last - 1) * period if last > first else None
+    return Due(_ORIGIN + first * period, _ORIGIN + last * period, last - first + 1, before)
 
 
 def due_times(

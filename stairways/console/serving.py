@@ -1,105 +1,36 @@
 """The server: one process, with a time within which a request must have arrived in full."""
 
 import asyncio
+import functools
 import threading
 import time
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any, cast
 
 import structlog
 import uvicorn
-from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from stairways.console.app import application
 from stairways.console.desk import Desk
+from stairways.console.patience import KEEP_ALIVE, Impatient, Patience
 from stairways.errors import LogUnavailableError, StairwaysError
 
 MOST_CONNECTIONS = 256
-MOST_WAITING = 128
-"""Connections without a whole request on them; one more ends the one that waited longest.
-
-They are fewer than all that are let in, so that whoever only connects keeps nobody out.
-"""
-
-KEEP_ALIVE = 5  # seconds
 LARGEST_HEAD = 16 * 1024
 GROW_EVERY = 2.0  # seconds between looks whether the log grew
 PAUSE = 0.02  # seconds that building the tree leaves to pages, after every 32,768 leaves
 
 
-def protocol(seconds: float) -> type[H11Protocol]:
-    """Return uvicorn's protocol, but a connection ends unless its request arrives in time.
-
-    Nor may it take longer to read on once it has let an answer wait, nor stay while too many others
-    wait as well. Without that a client that sends, or takes, a byte now and then keeps a connection
-    for ever, and one that opens hundreds keeps everybody else out.
-    """
-
-    class Impatient(H11Protocol):
-        waiting: ClassVar[dict["Impatient", None]] = {}  # the one that waits longest is first
-
-        def connection_made(self, transport: Any) -> None:  # noqa: ANN401 - uvicorn's signature
-            super().connection_made(transport)
-            self._wait(seconds)
-            self._stuck: asyncio.TimerHandle | None = None
-
-        def pause_writing(self) -> None:
-            super().pause_writing()
-            loop = asyncio.get_running_loop()
-            self._stuck = loop.call_later(seconds, self.transport.abort)
-
-        def resume_writing(self) -> None:
-            super().resume_writing()
-            self._unstick()
-
-        def handle_events(self) -> None:
-            super().handle_events()
-            if self.cycle is not None and not self.cycle.more_body:
-                self._end_wait()
-
-        def on_response_complete(self) -> None:
-            super().on_response_complete()
-            self._end_wait()
-            self._wait(seconds + KEEP_ALIVE)
-
-        def connection_lost(self, exc: Exception | None) -> None:
-            self._end_wait()
-            self._unstick()
-            super().connection_lost(exc)
-
-        def _unstick(self) -> None:
-            if self._stuck is not None:
-                self._stuck.cancel()
-
-        def _wait(self, time: float) -> None:
-            self._late = asyncio.get_running_loop().call_later(time, self._expire)
-            self.waiting[self] = None
-            if len(self.waiting) > MOST_WAITING:
-                longest = next(iter(self.waiting))
-                del self.waiting[longest]
-                longest.transport.close()
-
-        def _end_wait(self) -> None:
-            self._late.cancel()
-            self.waiting.pop(self, None)
-
-        def _expire(self) -> None:
-            if self.cycle is None or self.cycle.more_body or self.cycle.response_complete:
-                self.transport.close()  # what waits to be sent may go out, but not for ever
-                asyncio.get_running_loop().call_later(seconds, self.transport.abort)
-
-    return Impatient
-
-
 def server_of(desk: Desk, ready: Callable[[int], None]) -> "Server":
     """Return the server of a console; ``ready`` is told the port once it listens."""
     rules = desk.rules
+    connection = functools.partial(Impatient, Patience(rules.header_seconds))
     return Server(
         uvicorn.Config(
             application(desk, time.monotonic),
             host=rules.host,
             port=rules.port,
-            http=protocol(rules.header_seconds),
+            http=cast("type[asyncio.Protocol]", connection),
             ws="none",
             lifespan="off",
             proxy_headers=False,

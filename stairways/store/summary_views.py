@@ -207,9 +207,10 @@ JOIN streams s ON s.id = a.stream""",
     },
     "postgresql": {
         "appended": """FROM events e
-JOIN LATERAL (SELECT * FROM appends b WHERE b.first <= e.position ORDER BY b.first DESC LIMIT 1) a
+LEFT JOIN LATERAL (SELECT max(b.first) AS first FROM appends b WHERE b.first <= e.position) m
      ON true
-JOIN streams s ON s.id = a.stream""",
+LEFT JOIN appends a ON a.first = m.first
+LEFT JOIN streams s ON s.id = a.stream""",
         "is_finished": "f.run IS NOT NULL",
         "schema": "e.schema::bigint",
         "recorded_at": (

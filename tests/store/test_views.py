@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import re
 import shutil
 import sqlite3
 import subprocess
@@ -244,7 +245,8 @@ def test_a_payload_that_is_not_in_the_table_fails_the_question(new_log: NewDatab
         driver = driver_for(url, read_only=True)
         with pytest.raises(QueryRefusedError, match="sealed segment, or damaged"):
             ask_sql(driver, "SELECT sum(equity) FROM audit_steps", Bounds())
-        assert ask_sql(driver, "SELECT count(*) FROM audit_gates", Bounds()).rows
+        for view in ("audit_gates", "audit_steps"):  # nothing of the payload is asked for
+            assert ask_sql(driver, f"SELECT count(*) FROM {view}", Bounds()).rows
         driver.engine.dispose()
         engine.dispose()
 
@@ -376,6 +378,34 @@ def test_columns_of_one_name_are_told_apart(log: SqlStore) -> None:
     answer = ask(log, "SELECT 1 AS a, 2 AS a, 3 AS a_2")
 
     assert answer.names == ["a", "a_2", "a_2_2"]
+
+
+@pytest.mark.parametrize("view", [view.name for view in EVENT_VIEWS])
+def test_events_are_counted_without_reading_what_they_say(postgres_log: str, view: str) -> None:
+    plan = plan_of(postgres_log, f"SELECT count(*) FROM {view}")
+
+    assert "jsonb_to_record" not in plan
+    assert "first <= " not in plan  # no search for the append of each event
+
+
+def test_the_log_is_counted_by_its_rows_alone(postgres_log: str) -> None:
+    for statement in ("count(*) FROM audit_events", "type, count(*) FROM audit_events GROUP BY 1"):
+        assert "appends" not in plan_of(postgres_log, f"SELECT {statement}")
+
+
+def test_one_run_is_read_through_its_own_appends(postgres_log: str) -> None:
+    """However large PostgreSQL thinks an append, it must not search all of them for each event."""
+    plan = plan_of(postgres_log, "SELECT avg(reward) FROM audit_steps WHERE run = 'r1'")
+
+    assert re.search(r"position\"? >= a.first", plan)
+    assert "first <= " not in plan
+
+
+def plan_of(url: str, statement: str) -> str:
+    """Return how PostgreSQL would answer, as text."""
+    with psycopg.connect(url.replace("+psycopg", "")) as connection:
+        rows = connection.execute(f"EXPLAIN {statement}".encode()).fetchall()
+    return "\n".join(line for (line,) in rows)
 
 
 def test_psql_reads_every_view_without_quotes(postgres_log: str) -> None:

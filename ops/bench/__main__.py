@@ -35,6 +35,7 @@ BENCHMARKS: dict[str, tuple[str, ...]] = {
     "environment": ("--alone",),
     "data_ingest": ("--rows", "500000"),
     "console": ("--events", "50000"),
+    "exports": ("--events", "480000", "--on", "sqlite"),
 }
 """Every benchmark that takes minutes, with what makes it quick."""
 

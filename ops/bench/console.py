@@ -14,7 +14,6 @@ look and prints its URL; ``--log URL`` measures a log that is there.
 
 import argparse
 import http.client
-import itertools
 import os
 import re
 import statistics
@@ -32,42 +31,19 @@ import orjson
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
+from ops.bench.copying import context, copy_runs, train_demo
 from stairways.console.people import new_token, token_entry
-from stairways.core.values import Position, StreamName
+from stairways.core.values import Position
 from stairways.service.seal import seal_log
-from stairways.store.contract import Batch, Context, Record
 from stairways.store.opening import open_sql_store, upgrade
 from stairways.store.seal import new_key
-from stairways.store.sql import SqlStore
 from tests.conftest import Postgres
 
 LIMIT = 200.0  # milliseconds
 ROUNDS = 15
-PLACES = ("evidence", "verdict", "position")
-"""Fields that name positions, which a copy of a run has elsewhere."""
-
-ROLLOUT = 100
-"""Events of an append; longer ones are rollouts, which name neither runs nor positions."""
-
 PROGRAM = [sys.executable, "-m", "stairways"]
 ROOT = Path(__file__).parents[2]
 LONGEST_START = 900.0
-
-
-class Append(NamedTuple):
-    """One append of the run that is copied."""
-
-    stream: str
-    first: int
-    records: Sequence[Record]
-
-
-class Copied(NamedTuple):
-    """How a copy of a run differs from it."""
-
-    old: str
-    new: str
-    delta: int  # added to positions
 
 
 def main() -> int:
@@ -96,7 +72,7 @@ def _options() -> argparse.Namespace:
 
 def _built(open_things: ExitStack, folder: Path, options: argparse.Namespace) -> str:
     """Build the large log in a server of its own, and return its URL."""
-    source = options.source or _trained(folder)
+    source = options.source or train_demo(folder / "demo")
     place = Path(tempfile.mkdtemp(prefix="console-pg-")) / "pg" if options.keep else folder / "pg"
     place.parent.chmod(0o755)
     server = Postgres(place, fsync=False)
@@ -109,78 +85,13 @@ def _built(open_things: ExitStack, folder: Path, options: argparse.Namespace) ->
     upgrade(server.url)
     store = open_sql_store(server.url)
     began = time.perf_counter()
-    _fill(store, source, options.events)
-    seal_log(store, new_key("example.org/bench"), _context("seal", "seal"))
+    copy_runs(store, source, options.events)
+    seal_log(store, new_key("example.org/bench"), context("seal", "seal"))
     size = store.head().size
     seconds = time.perf_counter() - began
     print(f"{size:,} events appended in {seconds:.0f} s, {size / seconds:,.0f} a second")
     store.close()
     return server.url
-
-
-def _trained(folder: Path) -> str:
-    subprocess.run(  # noqa: S603 - the product's own command
-        [*PROGRAM, "demo", "--folder", str(folder / "demo")], check=True, cwd=ROOT,
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
-    return f"sqlite:///{folder}/demo/stairways.db"
-
-
-def _fill(store: SqlStore, source: str, events: int) -> None:
-    """Append copies of the source's run until the log holds ``events``."""
-    before, run, appends = _read(source)
-    for one in before:
-        _append(store, one, "original")
-    for number in itertools.count(1):
-        copied = Copied(run, f"{run}-{number:03d}", store.head().size - appends[0].first + 1)
-        for one in appends:
-            _append(store, one, copied.new, copied)
-        if store.head().size >= events:
-            return
-
-
-def _read(source: str) -> tuple[list[Append], str, list[Append]]:
-    """Return what stands before the newest run, its name, and its appends."""
-    store = open_sql_store(source, read_only=True)
-    run = store.streams("run-")[-1].removeprefix("run-")
-    groups = [
-        Append(records[0].stream, records[0].position, records)
-        for _, some in itertools.groupby(store.read(), key=lambda record: record.append_id)
-        for records in [list(some)]
-    ]
-    store.close()
-    own = [i for i, one in enumerate(groups) if one.stream == f"run-{run}"]
-    return groups[: own[0]], run, groups[own[0] : own[-1] + 1]
-
-
-def _append(store: SqlStore, one: Append, name: str, copied: "Copied | None" = None) -> None:
-    """Append ``one`` as part of the run ``name``; ``copied`` says how a copy differs."""
-    payloads = [record.payload for record in one.records]
-    if copied and len(payloads) < ROLLOUT:
-        payloads = [_moved(payload, copied) for payload in payloads]
-    batch = Batch(
-        [record.type for record in one.records],
-        [record.schema for record in one.records],
-        payloads,
-    )
-    stream = one.stream.replace(copied.old, name) if copied else one.stream
-    store.append(StreamName(stream), None, batch, _context(name, f"{name}-{one.first}"))
-
-
-def _moved(payload: bytes, copied: "Copied") -> bytes:
-    """Return a payload that names the copy and its positions."""
-    old, new = (b'"run":' + orjson.dumps(name) for name in (copied.old, copied.new))
-    said, delta = orjson.loads(payload.replace(old, new)), copied.delta
-    for place in PLACES:
-        if isinstance(said.get(place), int):
-            said[place] += delta
-        elif isinstance(said.get(place), list):
-            said[place] = [one + delta for one in said[place]]
-    return orjson.dumps(said, option=orjson.OPT_SORT_KEYS)
-
-
-def _context(run: str, append_id: str) -> Context:
-    return Context(actor="bench@host", correlation=run, append_id=append_id)
 
 
 @contextmanager

@@ -166,6 +166,10 @@ class App:
         """Return what a run that is in the log was told to do."""
         return _plan(settings.restored(recorded, f"run {run}", self.settings.log))
 
+    def schedule_plan(self, planned: Mapping[str, str]) -> "Plan":
+        """Return what the settings of a schedule tell its runs to do."""
+        return _plan(settings.restored(planned, "its settings", self.settings.log))
+
     def progress(self, title: str, total: int) -> AbstractContextManager[Progress]:
         """Show long work on stderr: a bar on a terminal, log lines elsewhere."""
         return logs.progress(self.console, title, total)

@@ -254,3 +254,10 @@ SCHEDULES = (
     Column("holder", "kept by", lambda name: cell_text(name) if name else "nobody"),
 )
 """How schedules stand."""
+
+OUTLOOKS = (
+    "schedule",
+    Column("fit", "could train"),
+    Column("found", wraps=True),
+)
+"""Whether runs of schedules could begin."""

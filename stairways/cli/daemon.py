@@ -1,7 +1,11 @@
 """``stairways daemon``: keep schedules, and say how they stand."""
 
+import contextlib
+import functools
+import json
 import signal
 import socket
+import subprocess
 import sys
 import threading
 from collections.abc import Sequence
@@ -12,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import structlog
 
-from stairways.cli.columns import SCHEDULES
+from stairways.cli.columns import OUTLOOKS, SCHEDULES
 from stairways.cli.printing import print_json, print_rows
 from stairways.errors import SettingsError
 
@@ -29,6 +33,9 @@ _LOG = structlog.get_logger("daemon")
 
 PATIENCE = 5.0
 """Seconds to wait for the database before looking whether a signal came; then it waits on."""
+
+LONGEST_CHECK = 600.0
+"""Seconds after which nobody waits any more for what a check of the schedules found."""
 
 
 @click.group(invoke_without_command=True)
@@ -59,13 +66,16 @@ def status(app: "App", as_json: bool) -> None:  # noqa: FBT001 - a flag of the c
     """Say how every schedule stands: last fire, result or progress, next due time, who keeps it.
 
     Exits with 1 when somebody should look: a schedule failed since it last succeeded, its run was
-    interrupted, nobody keeps it though it is not paused, or all is halted.
+    interrupted, its next run could not begin (of files, `daemon check` knows), nobody keeps it
+    though it is not paused, or all is halted.
     """
+    from stairways.cli.planned import registered_trouble  # noqa: PLC0415 - help must start light
     from stairways.daemon.standing import is_in_order, remarks, schedule_rows  # noqa: PLC0415 - as above
-    from stairways.service.operation.halt import sentence  # noqa: PLC0415 - help must start light
+    from stairways.service.operation.halt import sentence  # noqa: PLC0415 - as above
 
     with app.log(read_only=True) as store:
-        rows, halt = schedule_rows(store, app.clock())
+        known = functools.partial(registered_trouble, app, store)
+        rows, halt = schedule_rows(store, app.clock(), known)
     if as_json:
         told = None if halt is None else {"who": halt.who, "reason": halt.reason}
         print_json({"halted": told, "schedules": rows})
@@ -79,6 +89,27 @@ def status(app: "App", as_json: bool) -> None:  # noqa: FBT001 - a flag of the c
         click.echo(sentence(halt), err=True)
     if halt is not None or not all(map(is_in_order, rows)):
         raise SystemExit(1)
+
+
+@command.command()
+@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
+@click.pass_obj
+def check(app: "App", as_json: bool) -> None:  # noqa: FBT001 - a flag of the command line
+    """Say of every schedule of the settings whether a run could begin now, and begin none.
+
+    Looks at settings, options, bars and windows as `stairways train` would: run it before the
+    daemon is started, and before SIGHUP. Exits with 1 when a schedule could not train.
+    """
+    from stairways.cli.planned import outlooks  # noqa: PLC0415 - help must start light
+
+    _refuse_unfit(app.settings.schedule)
+    found = outlooks(app)
+    rows = [one._asdict() for one in found]
+    if as_json:
+        print_json({"schedules": rows})
+    else:
+        print_rows(app.out, rows, OUTLOOKS, "table")
+    raise SystemExit(0 if all(one.fit for one in found) else 1)
 
 
 _NAME = click.argument("schedule")
@@ -168,6 +199,7 @@ def _keep(app: "App") -> None:
         alarm = Alarm(signals.wake)
         daemon.start()
         _LOG.info("daemon started", schedules=", ".join(settings.schedule), log=app.shown_database)
+        _look_ahead()
         with _scraped(app, store):
             _loop(app, daemon, alarm, signals)
 
@@ -175,9 +207,9 @@ def _keep(app: "App") -> None:
 def _refuse_unfit(schedules: "Mapping[str, Schedule]") -> None:
     """Raise ``SettingsError`` if there is no schedule, or one that could never train.
 
-    None, as where the file was taken away. Of files that are not there yet only warn.
+    None, as where the file was taken away.
     """
-    from stairways.cli.planned import missing_files, refuse_unfit  # noqa: PLC0415 - as above
+    from stairways.cli.planned import refuse_unfit  # noqa: PLC0415 - as above
 
     if not schedules:
         raise SettingsError(
@@ -186,8 +218,26 @@ def _refuse_unfit(schedules: "Mapping[str, Schedule]") -> None:
         )
     for name, schedule in schedules.items():
         refuse_unfit(name, schedule)
-        for file in missing_files(schedule):
-            _LOG.warning("there is no such file yet", schedule=name, file=file)
+
+
+def _look_ahead() -> None:
+    """Say of which schedules no run could begin now; what is missing may still come in time.
+
+    A process of its own looks, for bars may be large: this program again, asked to check.
+    """
+    threading.Thread(target=_tell_outlooks, daemon=True).start()
+
+
+def _tell_outlooks() -> None:
+    command = [sys.executable, "-m", "stairways", *sys.argv[1:], "check", "--json"]
+    with contextlib.suppress(OSError, ValueError, subprocess.TimeoutExpired):
+        done = subprocess.run(  # noqa: S603 - this program again
+            command, capture_output=True, text=True, check=False, timeout=LONGEST_CHECK
+        )
+        for one in json.loads(done.stdout)["schedules"]:
+            if not one["fit"]:
+                told = {"schedule": one["schedule"], "reason": one["found"]}
+                _LOG.warning("a run could not begin as things are", **told)
 
 
 @contextmanager
@@ -249,6 +299,7 @@ def _reload(app: "App", daemon: "Daemon", alarm: Any) -> None:  # noqa: ANN401 -
     daemon.reload(schedules)
     alarm.set(schedules)
     _LOG.info("settings were read again", schedules=", ".join(schedules))
+    _look_ahead()
 
 
 def _launcher(app: "App") -> "Callable[[str, Schedule, str, int], Any]":

@@ -23,6 +23,8 @@ PLOT = click.option(
     help="Draw the closes, findings marked, into a .png or .svg file.",
 )
 ADJUSTMENTS = ("raw", "splits", "splits+dividends")
+ASSUMED = "splits"
+"""What prices that are to be trained on are adjusted for where nobody says; a line tells."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ import click
 import structlog
 from structlog.contextvars import bound_contextvars
 
-from stairways.cli.data_options import Declared, declarations
+from stairways.cli.data_options import ASSUMED, Declared, declarations
 from stairways.cli.data_tables import findings_sentence
 from stairways.cli.portable import enter, enter_recorded
 from stairways.cli.preconditions import check_surroundings, refuse_unheard_flags
@@ -34,9 +34,6 @@ if TYPE_CHECKING:
     from stairways.store.contract import EventStore
 
 _LOG = structlog.get_logger("train")
-
-ASSUMED = "splits"
-"""What prices are adjusted for where nobody says; a line on stderr tells."""
 
 
 @click.command()

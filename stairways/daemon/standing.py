@@ -1,6 +1,6 @@
 """How schedules stand, one row each, from the log and the leases alone."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -15,19 +15,26 @@ from stairways.service.stairway.unfinished import start_of, summary_of
 from stairways.store.contract import EventStore
 
 Row = dict[str, Any]
+Trouble = Callable[[str, Mapping[str, str]], str]
 SILENCE = timedelta(seconds=60)
 """After which a run that no process trains does not begin any more."""
 
 _NO_PROGRESS: Row = {"cycle": None, "cycles": None, "attempt": None, "progress": None}
 
 
-def schedule_rows(store: EventStore, now: datetime) -> tuple[list[Row], Order | None]:
-    """Return a row for every schedule the log knows, and the halt that is in force."""
+def schedule_rows(
+    store: EventStore, now: datetime, trouble: Trouble | None = None
+) -> tuple[list[Row], Order | None]:
+    """Return a row for every schedule the log knows, and the halt that is in force.
+
+    ``trouble`` says of a schedule and its definition why its next run could not begin, if so.
+    """
     operation, names = Follower(store).state(), holders(store)
     rows = [
         _row(name, state, names.get(name, ""), now)
         | {"result": _result(store, state, names.get(name, ""), now)}
         | _progress(store, state)
+        | {"trouble": trouble(name, state.definition) if trouble and not state.paused else ""}
         for name, state in operation.schedules.items()
         if state.since is not None
     ]
@@ -50,6 +57,8 @@ def remarks(rows: Sequence[Row]) -> Iterator[str]:
         elif row["failed_in_a_row"]:
             failed = f"{name} was given up {row['failed_in_a_row']} times in a row before"
             yield f"{failed}: {row['last_failure']}"
+        if row["trouble"]:
+            yield f"{name} could not begin its next run: {row['trouble']}"
         if row["result"] == "interrupted" and row["holder"]:
             yield f"{name} is kept, and nobody trains its run: look at the lines of the daemon"
         if not row["holder"]:
@@ -62,7 +71,7 @@ def remarks(rows: Sequence[Row]) -> Iterator[str]:
 def is_in_order(row: Row) -> bool:
     """Tell whether nobody has to look after a schedule; one that is paused needs no daemon."""
     well = row["result"] not in ("failed", "interrupted") and not row["failed_in_a_row"]
-    return bool(row["paused"]) or (well and bool(row["holder"]))
+    return bool(row["paused"]) or (well and bool(row["holder"]) and not row["trouble"])
 
 
 def _row(name: str, state: ScheduleState, holder: str, now: datetime) -> Row:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from stairways import settings
-from stairways.cli.planned import missing_files, refuse_unfit
+from stairways.cli.planned import refuse_unfit
 from stairways.daemon.schedule import Schedule, due_times
 from stairways.errors import SettingsError
 
@@ -115,11 +115,11 @@ def test_options_that_train_would_refuse_at_night_are_refused_when_they_are_read
         refuse_unfit("x", Schedule(every=5, data="d", options=(option,)))
 
 
-def test_files_that_are_not_there_are_named(tmp_path: Path) -> None:
-    (tmp_path / "a=b.csv").touch()
-    files = (f"{tmp_path}/a=b.csv", f"NVDA={tmp_path}/a=b.csv", f"NVDA={tmp_path}/none.csv")
+def test_settings_with_which_no_run_could_begin_are_refused_when_they_are_read() -> None:
+    settings = {"ppo.lanes": "7"}
 
-    assert list(missing_files(Schedule(every=5, bars=files))) == [f"{tmp_path}/none.csv"]
+    with pytest.raises(SettingsError, match="Schedule x could never train: its settings: batch"):
+        refuse_unfit("x", Schedule(every=5, data="d", settings=settings))
 
 
 def test_due_times_follow_the_clock_on_the_wall_when_it_is_set() -> None:

@@ -24,6 +24,9 @@ from stairways.store.sql import SqlStore
 
 POINTS = 400
 VALIDATION_POINTS = 100
+WHOLE_VALIDATION = 10_000
+"""Points of a curve that is shown by itself: so many that a peak or a fall is not missed."""
+
 ATTEMPTS = 40
 """The newest attempts of a run whose curves are drawn."""
 
@@ -86,12 +89,18 @@ def traces(store: SqlStore, run: str, first: int, last: int) -> Traces:
     said = list(_readable(marks))
     drawn = Traces()
     judged = [event for _, event in said if isinstance(event, e.EvaluationFinished)][-ATTEMPTS:]
-    drawn.validations = _validations(store, judged)
+    drawn.validations = _validations(store, judged, VALIDATION_POINTS)
     taken = [one for one in _rollouts(store, run, first, last) if not _is_judging(one, judged)]
     for type_, payload in payloads_at(store, spread(taken, POINTS)):
         _add_step(drawn, type_, payload)
     _add_landmarks(drawn, said)
     return drawn
+
+
+def validation(store: SqlStore, judged: e.EvaluationFinished) -> Validation | None:
+    """Return the curve of one validation, every step of it unless they are tens of thousands."""
+    found = _validations(store, [judged], WHOLE_VALIDATION)
+    return found[0] if found else None
 
 
 def spread(ranges: Sequence[tuple[int, int]], points: int) -> list[int]:
@@ -151,21 +160,23 @@ def _is_judging(rollout: tuple[int, int], judged: Sequence[e.EvaluationFinished]
     return any(one.evidence[0] <= rollout[1] and rollout[0] <= one.evidence[1] for one in judged)
 
 
-def _validations(store: SqlStore, judged: Sequence[e.EvaluationFinished]) -> list[Validation]:
+def _validations(
+    store: SqlStore, judged: Sequence[e.EvaluationFinished], points: int
+) -> list[Validation]:
     """Return the curves of validations, from the records each names as its evidence."""
-    chosen = [spread([one.evidence], VALIDATION_POINTS // 2) for one in judged if _is_sane(one)]
+    chosen = [spread([one.evidence], points // 2) for one in judged if _is_sane(one)]
     found = iter(payloads_at(store, [position for some in chosen for position in some]))
     drawn = []
     for event, some in zip(filter(_is_sane, judged), chosen, strict=True):
         said = [_step(payload) for _, payload in itertools.islice(found, len(some))]
-        points = [one for one in said if "bar_time" in one]
+        read = [one for one in said if "bar_time" in one]
         drawn.append(
             Validation(
                 cycle=event.cycle,
                 attempt=event.attempt,
-                times=[datetime.fromisoformat(one["bar_time"]).timestamp() for one in points],
-                equity=[one["equity"] / MICROS_PER_DOLLAR for one in points],
-                hold_rate=[float(one["hold_rate"]) for one in points],
+                times=[datetime.fromisoformat(one["bar_time"]).timestamp() for one in read],
+                equity=[one["equity"] / MICROS_PER_DOLLAR for one in read],
+                hold_rate=[float(one["hold_rate"]) for one in read],
             )
         )
     return drawn

@@ -4,16 +4,15 @@ The page needs nothing else: no script, no font, no request. It is made of the l
 of the log at the same size the same bytes come out.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from html import escape
-from itertools import accumulate
+from itertools import accumulate, islice
 
 import stairways
 from stairways.core import events as e
 from stairways.core.replay.report import QUANTITIES, Report
 from stairways.core.skill import NO_EVIDENCE
 from stairways.service.audit.sentences import said
-from stairways.service.audit.traces import Validation
 from stairways.service.export.charts import Line, chart
 from stairways.service.export.report_facts import Facts, gather
 from stairways.service.export.report_style import STYLE
@@ -71,6 +70,7 @@ def report_page(log: SqlStore, run: str) -> bytes:
 def _head(facts: Facts) -> str:
     row = facts.summary
     served = row["parameters"] or "none"
+    symbols = escape((row["symbols"] or "bars").replace(",", ", "))
     simulated = (
         '<p class="bad">The bars of this run were made by chance: its results say nothing about '
         "any market.</p>"
@@ -79,7 +79,7 @@ def _head(facts: Facts) -> str:
     )
     return (
         f"<header><h1>Run <code>{escape(facts.run)}</code></h1>"
-        f"<p>Model <code>{escape(row['model'])}</code> on {escape(row['symbols'] or 'bars')}; "
+        f"<p>Model <code>{escape(row['model'])}</code> on {symbols}; "
         f"{escape(row['status'])}; begun {time_words(row['started_at'])}, last event "
         f"{time_words(row['last_at'])}. {row['steps']:,} environment steps, {row['promoted']} "
         f"models promoted, {row['rollbacks']} rollbacks, {row['resumed']} interruptions. Served "
@@ -156,8 +156,8 @@ def _lanes(facts: Facts) -> str:
 
 def _money(facts: Facts) -> str:
     """Draw the served model's validation, or the last one that was judged."""
-    chosen = _shown_validation(facts)
-    if chosen is None:
+    chosen = facts.shown
+    if chosen is None or not chosen.times:
         return section("Equity and drawdown", "<p>No model was judged.</p>")
     baselines = [
         event
@@ -169,8 +169,7 @@ def _money(facts: Facts) -> str:
         Line("buy and hold", "b", facts.simple.times, facts.simple.buy_and_hold),
         Line("cash", "level", facts.simple.times, facts.simple.always_hold),
     ]
-    peaks = list(accumulate(chosen.equity, max))
-    falls = [now / peak - 1 for now, peak in zip(chosen.equity, peaks, strict=True)]
+    falls = falls_of(chosen.equity, float(facts.start.settings["trading.starting_capital"]))
     equity = Line("equity", "a", chosen.times, chosen.equity)
     spread = "".join(_random(event) for event in baselines[-1:])
     return section(
@@ -187,11 +186,10 @@ def _money(facts: Facts) -> str:
     )  # fmt: skip
 
 
-def _shown_validation(facts: Facts) -> Validation | None:
-    promoted = {(c["cycle"], c["attempt"]) for c in facts.cycles if c["verdict"] == "promoted"}
-    found = [one for one in facts.drawn.validations if one.times]
-    served = [one for one in found if (one.cycle, one.attempt) in promoted]
-    return next(reversed(served or found), None)
+def falls_of(equity: Sequence[float], capital: float) -> list[float]:
+    """Return how far below its highest value so far, the capital included, equity stood."""
+    peaks = islice(accumulate((capital, *equity), max), 1, None)
+    return [now / peak - 1 for now, peak in zip(equity, peaks, strict=True)]
 
 
 def _random(event: e.BaselinesMeasured) -> str:
@@ -248,7 +246,7 @@ def _gates(facts: Facts) -> str:
         )
         for g in facts.gates
     ]  # fmt: skip
-    return section("Gates and their evidence", table(names, rows, 3, also=(4, 5, 8)))
+    return section("Gates and their evidence", table(names, rows, 3, also=(4, 5)))
 
 
 def _divergence(facts: Facts) -> str:

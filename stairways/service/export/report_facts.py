@@ -13,7 +13,7 @@ from stairways.errors import StairwaysError
 from stairways.readmodels.batch import decoded
 from stairways.service import audit
 from stairways.service.audit.asking import Row
-from stairways.service.audit.traces import Traces, traces
+from stairways.service.audit.traces import Traces, Validation, traces, validation
 from stairways.service.export.bundle import checkpoint_over
 from stairways.service.export.story import last_of_run, records_of
 from stairways.service.replay.run import replay_run
@@ -42,6 +42,7 @@ class Facts:
     concluded: Conclusion
     checkpoint: str
     simple: "Simple"
+    shown: Validation | None
 
 
 def gather(log: SqlStore, run: str) -> Facts:
@@ -50,13 +51,14 @@ def gather(log: SqlStore, run: str) -> Facts:
     kinds = ("StepTaken", "ControllerUpdated", "EvaluationStepTaken", "BalanceAsserted")
     told = [(r, decoded(r)) for r in records_of(log, run) if r.type not in kinds]
     start = next(event for _, event in told if isinstance(event, e.RunStarted))
+    cycles = audit.cycles(log, run)
     return Facts(
         run=run,
         size=log.head().size,
         root=log.head().root,
         start=start,
         summary=summary,
-        cycles=audit.cycles(log, run),
+        cycles=cycles,
         gates=audit.gates(log, run),
         rollbacks=audit.rollbacks(log, run),
         drawn=traces(log, run, summary["first_position"], summary["last_position"]),
@@ -66,7 +68,16 @@ def gather(log: SqlStore, run: str) -> Facts:
         concluded=conclusion(log, run),
         checkpoint=checkpoint_over(log, last_of_run(log, run)),
         simple=_simple(log, next(r for r, event in told if event is start)),
+        shown=_shown(log, cycles, [event for _, event in told]),
     )
+
+
+def _shown(log: SqlStore, cycles: Sequence[Row], told: Sequence[e.Event]) -> Validation | None:
+    """Return the served model's validation, or the last one that was judged."""
+    promoted = {(c["cycle"], c["attempt"]) for c in cycles if c["verdict"] == "promoted"}
+    judged = [event for event in told if isinstance(event, e.EvaluationFinished)]
+    served = [one for one in judged if (one.cycle, one.attempt) in promoted]
+    return validation(log, (served or judged)[-1]) if judged else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,9 @@ stroke-width:1.6}.a{stroke:var(--a);background:var(--a)}.b{stroke:var(--b);backg
 stroke-dasharray:5 4}.mark{stroke:var(--bad);background:var(--bad);stroke-width:7;
 stroke-linecap:round}figcaption{font-size:.85rem;color:var(--soft)}
 .legend span{margin-left:1rem;white-space:nowrap}.legend i{display:inline-block;width:1.1rem;
-height:.2rem;margin-right:.3rem;vertical-align:middle}
+height:.2rem;margin-right:.3rem;vertical-align:middle;print-color-adjust:exact;
+-webkit-print-color-adjust:exact}.legend .level{background:repeating-linear-gradient(90deg,
+var(--soft) 0 5px,transparent 5px 8px)}
 pre{background:color-mix(in srgb,var(--rule) 35%,transparent);padding:.7rem;overflow-x:auto;
 white-space:pre-wrap;font-size:.82rem}
 @media print{:root{--ink:#000;--paper:#fff;--soft:#444;--rule:#bbb;--a:#0b62c4;--b:#c2410c;

@@ -354,7 +354,10 @@ def _read_real(value: Json) -> float:
 
 
 def _read_time(value: Json) -> datetime:
-    return datetime.strptime(_exactly(str, value), "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=UTC)
+    moment = datetime.fromisoformat(_exactly(str, value))
+    if moment.tzinfo is None or time_text(moment) != value:
+        raise ValueError(f"{value!r} is no time in UTC to the microsecond")
+    return moment
 
 
 _SCALARS: dict[type, Callable[[Json], object]] = {float: _read_real, datetime: _read_time}

@@ -13,6 +13,7 @@ import sys
 import warnings
 import zipfile
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -29,19 +30,25 @@ from hypothesis import strategies as st
 from stairways import cli, codec
 from stairways.core import events as e
 from stairways.core.merkle import root_of
-from stairways.core.values import StreamName
+from stairways.core.values import MICROS_PER_DOLLAR, StreamName
 from stairways.service.export.bundle import VERIFIER
 from stairways.service.export.charts import Scale
 from stairways.service.export.proofs import gaps, prove_records
+from stairways.service.export.report import falls_of
 from stairways.service.export.report_facts import gather
-from stairways.service.export.tables import columns_of, table_names
+from stairways.service.export.story import records_of
+from stairways.service.export.tables import all_rows, columns_of, table_names
+from stairways.service.export.verify_bundle import Leaves
 from stairways.service.export.verify_bundle import root_of as stranger_root
 from stairways.service.seal import seal_log
 from stairways.service.skill.told import conclusion_lines
+from stairways.store.asking import Bounds, ask_sql
 from stairways.store.contract import Context, Encoded
 from stairways.store.opening import open_sql_store
 from stairways.store.seal import PrivateKey, new_key, sign
+from stairways.store.sql import SqlStore
 from tests import made_up, trained
+from tests.store.test_views import fill
 
 
 @pytest.fixture(autouse=True)
@@ -386,7 +393,9 @@ def test_the_proof_of_many_records_leads_to_the_root(size: int) -> None:
     for chosen in range(1 << min(size, 8)):
         indexes = [number for number in range(size) if chosen >> number % 8 & 1]
         hashes = [root_of(leaves[first:last]) for first, last in gaps(indexes, 0, size)]
-        known = {number: leaves[number] for number in indexes}
+        known = Leaves()
+        for number in indexes:
+            known.add(number, leaves[number])
         assert stranger_root(known, iter(hashes), size) == root_of(leaves)
 
 
@@ -451,6 +460,23 @@ def test_the_page_says_what_the_results_are_worth_beside_what_simple_strategies_
     assert [end / capital - 1 for end in ends] == pytest.approx(
         [served.buy_and_hold, served.always_hold], abs=1e-9
     )
+
+
+def test_the_page_draws_a_validation_whole_so_that_its_deepest_fall_is_seen(log: str) -> None:
+    store = open_sql_store(log, read_only=True)
+    facts = gather(store, "r1")
+    assert facts.shown is not None
+    judged = [
+        event
+        for _, event in facts.told
+        if isinstance(event, e.EvaluationFinished)
+        and (event.cycle, event.attempt) == (facts.shown.cycle, facts.shown.attempt)
+    ]
+    store.close()
+
+    assert len(facts.shown.equity) == judged[0].decisions
+    falls = falls_of(facts.shown.equity, judged[0].start_equity / MICROS_PER_DOLLAR)
+    assert -min(falls) == pytest.approx(judged[0].drawdown)
 
 
 @given(st.floats(-1e6, 1e6), st.floats(1e-3, 1e6))
@@ -529,6 +555,41 @@ def test_values_are_those_of_the_log_bit_for_bit(log: str, parquet: Path) -> Non
             event.reward, event.equity, event.shares,
         )  # fmt: skip
         assert row["bar_time"] == event.bar_time
+
+
+@pytest.fixture(scope="module")
+def full_log(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SqlStore]:
+    """A log with every type of event: runs that finished, failed, and just began."""
+    url = f"sqlite:///{tmp_path_factory.mktemp('full')}/log.db"
+    fill(url)
+    store = open_sql_store(url)
+    yield store
+    store.close()
+
+
+@pytest.mark.parametrize("table", ["runs", "cycles", "fills", "settings"])
+@pytest.mark.parametrize("run", ["r1", "r2", "r3", "r4"])
+def test_tables_that_sum_up_say_what_the_views_of_their_names_say(
+    full_log: SqlStore, run: str, table: str
+) -> None:
+    ours = [
+        tuple(as_stored(row[name]) for name in columns_of(table))
+        for name, row in all_rows(records_of(full_log, run), run)
+        if name == table
+    ]
+    theirs = ask_sql(
+        full_log.driver, f"SELECT * FROM audit_{table} WHERE run = '{run}'", Bounds()
+    ).rows
+
+    assert sorted(ours, key=repr) == sorted(theirs, key=repr)
+    assert ours or table in ("cycles", "fills")
+
+
+def as_stored(value: object) -> object:
+    """Return a value as SQLite's views have it."""
+    if isinstance(value, datetime):
+        return codec.time_text(value)
+    return value.replace("\x00", "\ufffd") if isinstance(value, str) else value
 
 
 def test_csv_is_harmless_and_its_negative_numbers_are_numbers(log: str, tmp_path: Path) -> None:

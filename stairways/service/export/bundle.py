@@ -8,6 +8,7 @@ of the log gives the same bytes.
 
 import json
 import zipfile
+from array import array
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -52,10 +53,10 @@ def write_bundle(log: SqlStore, run: str, report: bytes, file: Path) -> None:
         root = checkpoint_of(note).root.hex() if note else ""
     else:
         root = log.head().root
-    indexes: list[int] = []
+    indexes = array("q")
     blobs: dict[Digest, None] = {}
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as bundle:
-        with bundle.open(_entry("records.jsonl"), "w") as lines:
+        with bundle.open(_entry("records.jsonl"), "w", force_zip64=True) as lines:
             for record in proven_records(log, run, Position(size)):
                 indexes.append(record.position - 1)
                 blobs.update(dict.fromkeys(_blobs(record, run)))

@@ -5,6 +5,7 @@ they are read, so memory does not grow with the run.
 """
 
 import functools
+import itertools
 import typing
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -16,28 +17,31 @@ import orjson
 from stairways.codec import CLASSES
 from stairways.core import events as e
 from stairways.readmodels.batch import decoded
+from stairways.service.export.summaries import Summaries
 from stairways.service.tabular import csv_lines
 from stairways.store.contract import Record
 from stairways.store.event_views import EVENT_VIEWS
-from stairways.store.view import PREFIX, Column, EventView
+from stairways.store.view import PREFIX, Column, EventView, OtherView
+from stairways.store.views import all_views
+from stairways.store.views import columns_of as columns_of_view
 
 if typing.TYPE_CHECKING:
     import polars as pl
 
-ROWS_A_PART = 20_000
+ROWS_A_PART = 5_000
+ROWS_A_GROUP = 10_000
+"""Rows that are gathered before they are written, and those of a row group of a Parquet file."""
+
 Row = dict[str, Any]
 
 VIEWS: Mapping[str, EventView] = {view.type: view for view in EVENT_VIEWS}
+_BY_NAME = {view.name.removeprefix(PREFIX): view for view in all_views()}
 _GENERAL = "events"
-_EVENT_COLUMNS = (
-    "position", "stream", "version", "type", "schema", "recorded_at", "actor", "correlation",
-    "causation", "append_id", "payload", "leaf",
-)  # fmt: skip
 
 
 def table_names() -> list[str]:
-    """Return the names of all tables of an export."""
-    return [_GENERAL, *(view.name.removeprefix(PREFIX) for view in EVENT_VIEWS)]
+    """Return the names of all tables of an export: those of the views."""
+    return list(_BY_NAME)
 
 
 def write_csv(records: Iterable[Record], run: str, folder: Path) -> None:
@@ -49,9 +53,8 @@ def write_csv(records: Iterable[Record], run: str, folder: Path) -> None:
             file = stack.enter_context((folder / f"{name}.csv").open("w", encoding="utf-8"))
             writers[name] = functools.partial(_write_line, file, columns_of(name))
             file.write(next(csv_lines((), columns_of(name))))
-        for record in records:
-            for name, row in rows_of(record, run):
-                writers[name](row)
+        for name, row in all_rows(records, run):
+            writers[name](row)
 
 
 def write_parquet(records: Iterable[Record], run: str, folder: Path) -> None:
@@ -59,20 +62,29 @@ def write_parquet(records: Iterable[Record], run: str, folder: Path) -> None:
     folder.mkdir()
     waiting: dict[str, list[Row]] = {name: [] for name in table_names()}
     parts = dict.fromkeys(waiting, 0)
-    for record in records:
-        for name, row in rows_of(record, run):
-            waiting[name].append(row)
-            if len(waiting[name]) >= ROWS_A_PART:
-                _write_part(waiting[name], name, folder, parts[name])
-                parts[name] += 1
-                waiting[name] = []
+    for name, row in all_rows(records, run):
+        waiting[name].append(row)
+        if len(waiting[name]) >= ROWS_A_PART:
+            _write_part(waiting[name], name, folder, parts[name])
+            parts[name] += 1
+            waiting[name] = []
     for name, rows in waiting.items():
         _write_part(rows, name, folder, parts[name])
         _join_parts(name, folder, parts[name] + 1)
 
 
+def all_rows(records: Iterable[Record], run: str) -> Iterator[tuple[str, Row]]:
+    """Yield the rows of all tables, each with the name of its table, while records are read."""
+    summaries = Summaries(run)
+    for record in records:
+        for name, row in rows_of(record, run):
+            yield name, row
+            yield from summaries.take(name, row)
+    yield from summaries.rest()
+
+
 def rows_of(record: Record, run: str) -> Iterator[tuple[str, Row]]:
-    """Yield the rows a record adds, each with the name of its table."""
+    """Yield the rows a record adds by itself, each with the name of its table."""
     plain = record._asdict() | {"leaf": record.leaf.hex()}
     text = record.payload.decode(errors="backslashreplace")
     yield _GENERAL, {**plain, "payload": text}
@@ -93,10 +105,7 @@ def rows_of(record: Record, run: str) -> Iterator[tuple[str, Row]]:
 @functools.cache
 def columns_of(name: str) -> Sequence[str]:
     """Return the names of a table's columns."""
-    if name == _GENERAL:
-        return _EVENT_COLUMNS
-    view = next(one for one in EVENT_VIEWS if one.name == PREFIX + name)
-    return ("position", "recorded_at", "actor", *(one.name for one in view.columns))
+    return tuple(column.name for column in columns_of_view(_BY_NAME[name]))
 
 
 def _value(event: e.Event, column: Column, run: str) -> object:
@@ -117,13 +126,29 @@ def _write_line(file: TextIO, keys: Sequence[str], row: Row) -> None:
 def _write_part(rows: list[Row], name: str, folder: Path, number: int) -> None:
     import polars as pl  # noqa: PLC0415 - only Parquet pays for it
 
-    texts = _texts(name)
-    plain = [
-        {k: orjson.dumps(v).decode() if k in texts and v is not None else v for k, v in r.items()}
-        for r in rows
-    ]
-    table = pl.DataFrame(plain, schema=_schema(name), orient="row", strict=True)
-    table.write_parquet(folder / f"{name}.{number}.part", compression="zstd")
+    columns: list[pl.Series] = []
+    for column, type_ in _schema(name).items():
+        cells = [row[column] for row in rows]
+        if column in _texts(name):
+            cells = [one if one is None else _json_text(one) for one in cells]
+        columns.append(_series(column, cells, type_))
+    pl.DataFrame(columns).write_parquet(folder / f"{name}.{number}.part", compression="zstd")
+
+
+def _series(name: str, cells: list[Any], type_: "pl.DataType") -> "pl.Series":
+    """Return a column; lists of one length, as those by symbol are, are made at once."""
+    import polars as pl  # noqa: PLC0415 - only Parquet pays for it
+
+    width = len(cells[0]) if cells and isinstance(type_, pl.List) else 0
+    if not width or any(len(one) != width for one in cells):
+        return pl.Series(name, cells, type_, strict=True)
+    inner = typing.cast("pl.List", type_).inner
+    flat = pl.Series(name, [*itertools.chain.from_iterable(cells)], inner, strict=True)
+    return flat.reshape((len(cells), width)).arr.to_list()
+
+
+def _json_text(value: object) -> str:
+    return orjson.dumps(value).decode()
 
 
 def _join_parts(name: str, folder: Path, count: int) -> None:
@@ -134,7 +159,9 @@ def _join_parts(name: str, folder: Path, count: int) -> None:
     if count == 1:
         parts[0].rename(folder / f"{name}.parquet")
         return
-    pl.scan_parquet(parts).sink_parquet(folder / f"{name}.parquet", compression="zstd")
+    pl.scan_parquet(parts).sink_parquet(
+        folder / f"{name}.parquet", compression="zstd", row_group_size=ROWS_A_GROUP
+    )
     for part in parts:
         part.unlink()
 
@@ -144,28 +171,22 @@ def _schema(name: str) -> "dict[str, pl.DataType]":
     """Return the type of each column of a table, as polars names them."""
     import polars as pl  # noqa: PLC0415 - only Parquet pays for it
 
-    moment = pl.Datetime("us", "UTC")
-    whole = ("position", "version", "schema", "causation")
-    known: dict[str, pl.DataType] = {one: pl.Int64() for one in whole}
-    known |= {"recorded_at": moment}
-    if name == _GENERAL:
-        return {one: known.get(one, pl.String()) for one in _EVENT_COLUMNS}
-    view = next(one for one in EVENT_VIEWS if one.name == PREFIX + name)
     kinds: dict[str, pl.DataType] = {
         "whole": pl.Int64(),
         "micros": pl.Int64(),
         "real": pl.Float64(),
         "text": pl.String(),
         "flag": pl.Boolean(),
-        "time": moment,
+        "time": pl.Datetime("us", "UTC"),
     }
-    columns = {"position": pl.Int64(), "recorded_at": moment, "actor": pl.String()}
-    for one in view.columns:
-        columns[one.name] = kinds[one.kind] if one.kind != "json" else _list_type(view, one)
-    return columns
+    view = _BY_NAME[name]
+    return {
+        one.name: kinds[one.kind] if one.kind != "json" else _list_type(view, one)
+        for one in columns_of_view(view)
+    }
 
 
-def _list_type(view: EventView, column: Column) -> "pl.DataType":
+def _list_type(view: EventView | OtherView, column: Column) -> "pl.DataType":
     """Return the type of a field of several values: a list, or JSON text for names to values."""
     import polars as pl  # noqa: PLC0415 - only Parquet pays for it
 
@@ -177,14 +198,17 @@ def _list_type(view: EventView, column: Column) -> "pl.DataType":
 @functools.cache
 def _texts(name: str) -> frozenset[str]:
     """Return the columns of a table that are written as JSON text."""
-    if name == _GENERAL:
+    if name == _GENERAL:  # whose payload is text already
         return frozenset()
-    view = next(one for one in EVENT_VIEWS if one.name == PREFIX + name)
-    return frozenset(c.name for c in view.columns if c.kind == "json" and not _item(view, c))
+    view = _BY_NAME[name]
+    found = (c for c in columns_of_view(view) if c.kind == "json" and not _item(view, c))
+    return frozenset(column.name for column in found)
 
 
-def _item(view: EventView, column: Column) -> type | None:
+def _item(view: EventView | OtherView, column: Column) -> type | None:
     """Return the type of the items of a tuple; None for a mapping."""
+    if isinstance(view, OtherView):
+        return None
     hint = typing.get_type_hints(CLASSES[view.type])[column.field]
     if typing.get_origin(hint) is not tuple:
         return None

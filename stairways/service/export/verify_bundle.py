@@ -15,8 +15,10 @@ from somewhere else (a key, a kept checkpoint) was given to hold the bundle agai
 # Longer than our other modules may be: a stranger takes one file, and it must stand alone.
 
 import argparse
+import array
 import base64
 import bisect
+import collections
 import hashlib
 import json
 import re
@@ -30,7 +32,6 @@ from typing import Any
 
 Point = tuple[int, int, int, int]
 Record = dict[str, Any]
-Leaves = dict[int, bytes]
 
 P = 2**255 - 19
 ORDER = 2**252 + 27742317777372353535851937790883648493
@@ -44,6 +45,13 @@ FORMAT = "stairways-bundle/2"
 MEMBERS = {"records.jsonl", "proof.json", "report.html", "README.txt", "verify.py", "manifest.json"}
 UNPACKING = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError)
 BLOB = re.compile(r"blobs/[0-9a-f]{64}")
+COUNTED = {"StepTaken", "ControllerUpdated", "BalanceAsserted"}
+"""Types of which nearly all records are; rehashed and counted they are not looked at again."""
+
+OF_A_BALANCE = (
+    "shares", "prices", "costs", "interest", "borrow", "bar", "cash", "positions", "equity"
+)  # fmt: skip
+"""What of a validation step is looked at again."""
 
 
 class WrongError(Exception):
@@ -191,19 +199,39 @@ def one_more(hashes: Iterator[bytes]) -> bytes:
     return found
 
 
+class Leaves:
+    """Leaf hashes by index, in order; 40 bytes each, for there may be millions."""
+
+    def __init__(self) -> None:
+        self.indexes, self.hashes = array.array("q"), bytearray()
+
+    def add(self, index: int, leaf: bytes) -> None:
+        """Add a leaf behind all others."""
+        self.indexes.append(index)
+        self.hashes += leaf
+
+    def before(self, index: int) -> int:
+        """Return how many leaves stand before an index."""
+        return bisect.bisect_left(self.indexes, index)
+
+    def at(self, index: int) -> bytes:
+        """Return the leaf at an index that has one."""
+        place = 32 * self.before(index)
+        return bytes(self.hashes[place : place + 32])
+
+
 def root_of(leaves: Leaves, hashes: Iterator[bytes], size: int) -> bytes:
     """Compute the root of the tree from leaves by index and the proof's hashes in order."""
-    places = sorted(leaves)
     stack, found = [(0, size, False)], list[bytes]()
     while stack:
         low, high, ready = stack.pop()
         if ready:
             right, left = found.pop(), found.pop()
             found.append(sha256(b"\x01" + left + right))
-        elif bisect.bisect_left(places, low) == bisect.bisect_left(places, high):
+        elif leaves.before(low) == leaves.before(high):
             found.append(one_more(hashes))
         elif high - low == 1:
-            found.append(leaves[low])
+            found.append(leaves.at(low))
         else:
             middle = low + (1 << (high - low - 1).bit_length() - 1)
             stack += [(low, high, True), (middle, high, False), (low, middle, False)]
@@ -235,54 +263,83 @@ def lines_of(bundle: zipfile.ZipFile, name: str) -> Iterator[bytes]:
         raise WrongError(f"{name} cannot be unpacked: {error}") from error
 
 
-def read_records(bundle: zipfile.ZipFile) -> tuple[list[Record], Leaves]:
+class Stream:
+    """What is known of a stream: how many of its records are here, and where the first gap is."""
+
+    def __init__(self) -> None:
+        self.count, self.last, self.gap = 0, 0, ""
+
+    def follow(self, name: str, record: Record) -> None:
+        """Take the next record of the stream, and notice when one before it is missing."""
+        self.count, self.last = self.count + 1, record["position"]
+        if record["version"] != self.count and not self.gap:
+            self.gap = f"record {self.count} of {name} is missing before position {self.last}"
+
+
+class Records:
+    """The records of a bundle: all that say much, and of all that there are place and hash."""
+
+    def __init__(self) -> None:
+        self.kept, self.leaves = list[Record](), Leaves()
+        self.streams = collections.defaultdict[str, Stream](Stream)
+
+    def take(self, record: Record, leaf: bytes) -> None:
+        """Take the next record, held to stand behind those before it."""
+        index, kind = record["position"] - 1, record["type"]
+        if self.leaves.indexes and index <= self.leaves.indexes[-1]:
+            raise WrongError(f"record {record['position']} is out of order")
+        self.leaves.add(index, leaf)
+        self.streams[record["stream"]].follow(record["stream"], record)
+        if kind == "EvaluationStepTaken":
+            record["payload"] = {name: record["payload"][name] for name in OF_A_BALANCE}
+        if kind not in COUNTED or record["version"] == 1:
+            self.kept.append(record)
+
+    def has(self, position: int) -> bool:
+        """Say whether a position's record is here."""
+        return self.leaves.before(position) > self.leaves.before(position - 1)
+
+
+def read_records(bundle: zipfile.ZipFile) -> Records:
     """Return the records with their leaves by index, held to be canonical and in order."""
-    records, leaves = list[Record](), Leaves()
+    records = Records()
     for number, content in enumerate(lines_of(bundle, "records.jsonl"), 1):
         with reading(f"line {number} of records.jsonl"):
             record = json.loads(content)
             again = json.dumps(record, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
             if again.encode() != content:
                 raise WrongError(f"record {record.get('position')} is not canonical JSON")
-            index = record["position"] - 1
-        if leaves and index <= records[-1]["position"] - 1:
-            raise WrongError(f"record {record['position']} is out of order")
-        leaves[index] = sha256(b"\x00" + content)
-        records.append(record)
-    if not records:
+            records.take(record, sha256(b"\x00" + content))
+    if not records.leaves.indexes:
         raise WrongError("records.jsonl is empty")
-    return records, leaves
+    return records
 
 
-def gapless(records: list[Record], stream: str) -> list[Record]:
-    """Return the records of a stream, held to be all of them from its first to the last here."""
-    own = [one for one in records if one["stream"] == stream]
-    for due, record in enumerate(own, 1):
-        if record["version"] != due:
-            before = record["position"]
-            raise WrongError(f"record {due} of {stream} is missing before position {before}")
-    return own
+def gapless(records: Records, stream: str) -> list[Record]:
+    """Return what was kept of a stream, held to be all of it from its first to the last here."""
+    if stream in records.streams and records.streams[stream].gap:
+        raise WrongError(records.streams[stream].gap)
+    return [one for one in records.kept if one["stream"] == stream]
 
 
-def check_run(records: list[Record], run: str) -> list[Record]:
-    """Hold the run's own records to have no gap, and return them."""
+def check_run(records: Records, run: str) -> list[Record]:
+    """Hold the run's own records to have no gap, and return what was kept of them."""
     own = gapless(records, f"run-{run}")
     if not own or own[0]["type"] != "RunStarted":
         raise WrongError(f"there is no run {run}")
     return own
 
 
-def check_decisions(records: list[Record], own: list[Record], run: str) -> list[Record]:
+def check_decisions(records: Records, own: list[Record], run: str) -> list[Record]:
     """Hold every decision about the run to be there; return what the model's stream says of it."""
     stream = f"model-{own[0]['payload']['model']}"
     told = [one for one in gapless(records, stream) if one["payload"].get("run") == run]
     at = {one["position"]: one for one in told}
-    here = {one["position"] for one in records}
     for record in told:
         said = record["payload"]
         if record["type"] == "CycleVerdict":
             for position in said["evidence"]:
-                if position not in here:
+                if not records.has(position):
                     raise WrongError(
                         f"position {position} is missing, a gate's decision that the verdict at "
                         f"{record['position']} rests on"
@@ -337,7 +394,7 @@ def check_blobs(bundle: zipfile.ZipFile, own: list[Record], told: list[Record]) 
     return len(wanted)
 
 
-def check_bars(records: list[Record], bars: str) -> None:
+def check_bars(records: Records, bars: str) -> None:
     """Hold the registration of the run's bars to be theirs, with all of its findings."""
     told = gapless(records, f"data-{bars[:16]}")
     registered = [one["payload"] for one in told if one["type"] == "DataRegistered"]
@@ -425,7 +482,7 @@ def check_root(bundle: zipfile.ZipFile, leaves: Leaves) -> tuple[int, bytes]:
         hashes = iter([bytes.fromhex(one) for one in proof["hashes"]])
         size, stated = proof["size"] + 0, proof["root"]
         root = root_of(leaves, hashes, size)
-    if next(hashes, None) is not None or max(leaves) >= size:
+    if next(hashes, None) is not None or leaves.indexes[-1] >= size:
         raise WrongError("the proof does not fit the records")
     if root.hex() != stated:
         raise WrongError(f"the records lead to the root {root.hex()}, not to {stated}")
@@ -443,11 +500,12 @@ def read_manifest(bundle: zipfile.ZipFile) -> tuple[str, dict[str, str]]:
     return str(run), files
 
 
-def check_story(bundle: zipfile.ZipFile, records: list[Record], run: str) -> None:
+def check_story(bundle: zipfile.ZipFile, records: Records, run: str) -> None:
     """Hold records, decisions, blobs and balances of a run to be there and to agree."""
     with reading("records.jsonl"):
         own = check_run(records, run)
-        print(f"run          {run}: {len(own):,} records without a gap")
+        stream = records.streams[f"run-{run}"]
+        print(f"run          {run}: {stream.count:,} records without a gap")
         told = check_decisions(records, own, run)
         print(f"decisions    {len(told):,} of gates, verdicts and models, none missing in between")
         bars = own[0]["payload"]["data"]
@@ -461,7 +519,7 @@ def check_story(bundle: zipfile.ZipFile, records: list[Record], run: str) -> Non
         print_results(own, told)
     if not any(one["type"] == "RunFinished" for one in own):
         print("not proven   the run has not finished here: its last records may be left out")
-    last = max(one["position"] for one in (*own[-1:], *told[-1:]))
+    last = max([stream.last, *(one["position"] for one in told[-1:])])
     print(f"not proven   that nothing was said of the run after position {last}")
     print("not proven   report.html, README.txt and manifest.json: nobody signed them; hold the")
     print("             report to the results above, or make it again with `stairways export`")
@@ -478,9 +536,9 @@ def check(path: str, key: str | None, kept: list[str]) -> bool:
     with zipfile.ZipFile(path) as bundle:
         check_members(bundle)
         run, files = read_manifest(bundle)
-        records, leaves = read_records(bundle)
-        print(f"records      {len(records):,} records, rehashed one by one")
-        size, root = check_root(bundle, leaves)
+        records = read_records(bundle)
+        print(f"records      {len(records.leaves.indexes):,} records, rehashed one by one")
+        size, root = check_root(bundle, records.leaves)
         with reading("checkpoint"):
             check_signature(bundle, key, size, root)
         for file, checkpoint in sealed:

@@ -48,7 +48,7 @@ LEAST_FREE, SCARCE_FREE = 256 * 2**20, 2 * 2**30
 SKEW = timedelta(seconds=5)
 """How far two clocks may be apart before it counts."""
 
-OF_EXTRAS = frozenset({"bokeh_sampledata", "matplotlib", "yfinance"})
+OF_EXTRAS = frozenset({"curl_cffi", "matplotlib", "yfinance"})
 """Modules that only what an extra brings imports; it says so itself where one is missing."""
 
 PRIVATE = stat.S_IRWXG | stat.S_IRWXO
@@ -254,7 +254,7 @@ def clocks(store: SqlStore, size: int, now: datetime) -> Iterator[Check]:
     newest = deque(store.read(after=Position(max(0, size - 1))), maxlen=1)
     ahead = newest[-1].recorded_at - now if newest else timedelta(0)
     if ahead > SKEW:
-        advice = "Set the clock (timedatectl set-ntp true); times in the log do not go back."
+        advice = "Set the clock (timedatectl set-ntp true); what is recorded keeps its time."
         yield Check("clock", "problem", f"it is {ahead} behind the newest event", advice)
     else:
         yield Check("clock", "ok", f"{now:%Y-%m-%d %H:%M:%SZ}, not before the newest event")

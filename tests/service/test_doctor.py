@@ -1,16 +1,20 @@
 """The doctor finds what is wrong, says what to do, and changes nothing."""
 
+import functools
 import json
 import os
 import shutil
 import sys
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from importlib import metadata
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 from click.testing import CliRunner
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 from sqlalchemy import create_engine, text
 
 from stairways import cli
@@ -250,3 +254,33 @@ def test_a_library_that_is_missing_is_said_in_one_sentence(
     assert said.exit_code == 2, said.output
     assert "The library itsdangerous is not installed." in said.stderr
     assert "Traceback" not in said.stderr
+
+
+def test_a_plain_installation_lacks_nothing_but_what_extras_bring() -> None:
+    brought = {
+        module
+        for module, names in metadata.packages_distributions().items()
+        if not plain_needs("stairways").isdisjoint(map(canonicalize_name, names))
+    }
+
+    needed = doctor.imported(Path(doctor.__file__).parents[1])
+
+    assert needed - brought == doctor.OF_EXTRAS
+
+
+@functools.cache
+def plain_needs(name: str) -> frozenset[str]:
+    """Return the distributions that come with one that is installed without any extra of ours."""
+    found, waiting = set[str](), [(name, frozenset[str]())]
+    while waiting:
+        this, extras = waiting.pop()
+        for line in metadata.requires(this) or ():
+            need = Requirement(line)
+            marks = [{"extra": one} for one in (*extras, "")]
+            if need.marker is not None and not any(map(need.marker.evaluate, marks)):
+                continue
+            other = canonicalize_name(need.name)
+            if other not in found:
+                found.add(other)
+                waiting.append((other, frozenset(need.extras)))
+    return frozenset(found)

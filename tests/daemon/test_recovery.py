@@ -8,6 +8,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import psycopg
@@ -49,20 +50,33 @@ def ordered(place: Place, cycles: int, attempts: int = 20) -> "subprocess.Popen[
     return daemon
 
 
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk of its own, of 24 MB."""
-    disk = tmp_path / "disk"
+@contextlib.contextmanager
+def mounted(disk: Path) -> Iterator[Path]:
+    """Mount a disk of its own, of 24 MB."""
     disk.mkdir()
-    mounted = subprocess.run(
+    mounting = subprocess.run(
         ["mount", "-t", "tmpfs", "-o", "size=24m", "none", str(disk)],  # noqa: S607 - of the system
         capture_output=True,
         check=False,
     )
-    if mounted.returncode != 0:
+    if mounting.returncode != 0:
         pytest.skip("Mounting a small disk needs the rights of root.")
     yield disk
     subprocess.run(["umount", "-l", str(disk)], check=True)  # noqa: S607 - of the system
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    with mounted(tmp_path / "disk") as disk:
+        yield disk
+
+
+@pytest.fixture
+def small_disk_of_postgres(own_postgres: Postgres) -> Iterator[Path]:
+    """A small disk where the user of the server gets to."""
+    with mounted(own_postgres.folder.parent / "disk") as disk:
+        disk.chmod(0o755)
+        yield disk
 
 
 def test_a_disk_that_is_full_stops_a_run_which_goes_on_when_there_is_room(
@@ -90,6 +104,39 @@ def test_a_disk_that_is_full_stops_a_run_which_goes_on_when_there_is_room(
         sound(place)
     finally:
         place.clean_up()
+
+
+def test_a_full_disk_of_postgres_stops_a_run_which_goes_on_when_there_is_room(
+    own_postgres: Postgres, small_disk_of_postgres: Path, tmp_path: Path
+) -> None:
+    place = Place(tmp_path, on_disk(own_postgres, small_disk_of_postgres))
+    filler = small_disk_of_postgres / "filler"
+    try:
+        ordered(place, 12)
+        place.wait_for(e.PolicyUpdated)
+        fill(filler)
+        place.wait(lambda: spoken(place, "No space left on device") > 0, "word of a full disk")
+        time.sleep(2)
+        assert spoken(place, "Traceback") == 0
+        filler.unlink()
+        place.wait_for(e.ScheduleFinished)
+        place.stop()
+        sound(place)
+    finally:
+        place.clean_up()
+
+
+def on_disk(server: Postgres, disk: Path) -> str:
+    """Make a database of a server whose tables lie on another disk, with an empty log."""
+    tables = disk / "tables"
+    tables.mkdir()
+    shutil.chown(tables, server.user)
+    with psycopg.connect(server.url.replace("+psycopg", ""), autocommit=True) as connection:
+        connection.execute(f"CREATE TABLESPACE small LOCATION '{tables}'")
+        connection.execute("CREATE DATABASE small TABLESPACE small")
+    url = server.url.replace("/postgres?", "/small?")
+    upgrade(url)
+    return url
 
 
 def fill(file: Path) -> None:
@@ -269,6 +316,62 @@ def test_a_postgres_that_restarts_is_waited_for(own_postgres: Postgres, tmp_path
         assert spoken(place, "Traceback") == 0
     finally:
         place.clean_up()
+
+
+@pytest.fixture
+def clock_file(tmp_path: Path) -> Path:
+    """A file that says how far the clock of a process is off; it is read at every look."""
+    if find_spec("libfaketime") is None:
+        pytest.skip("The clock of a process is set with libfaketime, which is for Linux only.")
+    file = tmp_path / "clock"
+    file.write_text("+0")
+    return file
+
+
+def with_clock(file: Path) -> dict[str, str]:
+    """Return the environment of a process, and of those it starts, whose clock the file sets.
+
+    Only the clock on the wall: what measures how long something takes goes on, as when
+    somebody sets the time of a machine.
+    """
+    spec = find_spec("libfaketime")
+    assert spec is not None
+    assert spec.origin is not None
+    library = Path(spec.origin).parent / "vendor/libfaketime/src/libfaketime.so.1"
+    return {
+        "LD_PRELOAD": str(library),
+        "FAKETIME_TIMESTAMP_FILE": str(file),
+        "FAKETIME_NO_CACHE": "1",
+        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+    }
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgres"])
+def test_a_clock_that_is_put_back_an_hour_amid_a_run_loses_nothing_and_fires_nothing_twice(
+    clock_file: Path, new_place: NewPlace, kind: str
+) -> None:
+    place = new_place(kind)
+    place.settle(cycles=3, every=1)
+    daemon = place.start(**with_clock(clock_file))
+    place.wait_for(e.PolicyUpdated)
+    clock_file.write_text("-3600")
+    place.wait_for(e.ScheduleFinished)
+    handled = place.status()["schedules"][0]["skipped"]
+    time.sleep(2)
+    (fired,) = place.events(e.ScheduleFired)
+    assert place.status()["schedules"][0]["skipped"] == handled
+
+    clock_file.write_text("+0")
+    place.wait_for(e.ScheduleFired, 2)
+    place.stop([daemon])
+
+    again = place.events(e.ScheduleFired)[1]
+    assert again.due > fired.due
+    assert [one.run for one in place.events(e.ScheduleFinished)] == [fired.run]
+    store = open_store(place.url)
+    assert replay_run(store, fired.run).clean
+    store.close()
+    assert verify_log(place.url).clean
 
 
 def test_a_gateway_that_is_down_costs_a_warning_and_an_event(new_place: NewPlace) -> None:

@@ -19,6 +19,7 @@ from stairways.cli.columns import (
     ALL_OF_VALIDATION_STEPS,
     EVENTS,
     STEPS,
+    gist,
 )
 from stairways.cli.printing import (
     Column,
@@ -36,6 +37,7 @@ from stairways.service.audit import Filter, Shown, WatchedLog
 from stairways.service.runs import LATEST, find_run
 from stairways.service.tabular import Cell, csv_lines, json_lines
 from stairways.store.contract import START, Record
+from stairways.store.tables import BULK_TYPES
 
 T = TypeVar("T")
 
@@ -91,8 +93,11 @@ def events(
             found = iter(deque(found, maxlen=tail))
         if follow:
             _follow(app, found, log.head().size, Filter(**wanted), form)  # until interrupted
-        rows = map(_event_row, _bounded(found, 0 if tail else limit, form))
-        print_rows(app.out, rows, EVENTS if form == "table" else ALL_OF_EVENTS, form)
+        bounded = _bounded(found, 0 if tail else limit, form)
+        if form == "table":
+            print_rows(app.out, map(_told_row, bounded), EVENTS, form)
+        else:
+            print_rows(app.out, map(_event_row, bounded), ALL_OF_EVENTS, form)
 
 
 @click.command(short_help="List every step of a run.")
@@ -149,7 +154,7 @@ def _follow(app: App, found: Iterable[Record], seen: int, wanted: Filter, form: 
 
 def _line(record: Record, form: Form) -> str:
     """Return one event as a line."""
-    row = _event_row(record)
+    row = _told_row(record) if form == "table" else _event_row(record)
     match form:
         case "json":
             return next(json_lines([row], ALL_OF_EVENTS)).removeprefix("[")
@@ -174,6 +179,13 @@ def _bounded(found: Iterable[T], limit: int | None, form: Form) -> Iterator[T]:
 
 def _event_row(record: Record) -> dict[str, Cell]:
     return {**record._asdict(), "leaf": record.leaf.hex(), "payload": audit.payload(record)}
+
+
+def _told_row(record: Record) -> dict[str, Cell]:
+    """Return a row for people: a sentence, or of the many that say numbers the first of them."""
+    is_one_of_many = record.type in BULK_TYPES
+    says = gist(audit.payload(record)) if is_one_of_many else audit.sentence(record)
+    return {**record._asdict(), "says": says}
 
 
 def _shown_json(found: Shown) -> dict[str, object]:

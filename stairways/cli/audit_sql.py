@@ -1,6 +1,7 @@
 """``stairways audit sql``: a question of one's own, in SQL, to the log's views."""
 
 import sys
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -12,6 +13,9 @@ from stairways.cli.asking import asked
 from stairways.cli.printing import Column, Form, form_options, print_rows
 from stairways.service.tabular import Cell
 from stairways.store.asking import Bounds, ask_sql
+
+LONG = 64
+"""Letters of a digest; a text with more of them is a sentence."""
 
 
 @click.command(short_help="Ask a question in SQL, within bounds.")
@@ -41,7 +45,13 @@ def sql(app: App, form: Form, statement: str, rows: int, seconds: float) -> None
     with asked(app, "sql", statement=text, rows=rows, seconds=seconds) as log:
         answer = ask_sql(log.driver, text, Bounds(rows, seconds))
         found = [dict(zip(answer.names, map(_cell, row), strict=True)) for row in answer.rows]
-        print_rows(app.out, found, [Column(name, name) for name in answer.names], form)
+        print_rows(app.out, found, [_column(name, found) for name in answer.names], form)
+
+
+def _column(name: str, rows: Sequence[Mapping[str, Cell]]) -> Column:
+    """Return a column; one of sentences takes several lines where there is little room."""
+    texts = (row[name] for row in rows)
+    return Column(name, name, wraps=any(isinstance(t, str) and len(t) > LONG for t in texts))
 
 
 def _cell(value: Any) -> Cell:  # noqa: ANN401 - what a database returns

@@ -127,7 +127,7 @@ EVENTS = (
     Column("stream", "stream", _stream),
     "type",
     "actor",
-    Column("payload", "says", gist, wraps=True),
+    Column("says", wraps=True),
 )
 ALL_OF_EVENTS = (
     "position",

@@ -1,6 +1,7 @@
 import csv
 import io
 import json
+import re
 import sqlite3
 from pathlib import Path
 
@@ -125,6 +126,15 @@ def test_the_last_events_can_be_asked_for(recorded: Path) -> None:
     (last,) = rows(audit(recorded, "events", "--tail", "1", "--json"))
 
     assert last["type"] == "RunFinished"
+
+
+def test_events_are_told_to_people_in_sentences(recorded: Path) -> None:
+    told = audit(recorded, "events", "--run", RUNS[0], "--type", "GateDecided").stdout
+    many = audit(recorded, "events", "--run", RUNS[0], "--type", "StepTaken").stdout
+
+    assert re.search(r"gate \w+ (passed|failed)", " ".join(told.split()))
+    assert "evidence=" not in told
+    assert "action=" in many  # a step says numbers
 
 
 def test_events_of_a_run_include_what_was_decided_about_it_elsewhere(recorded: Path) -> None:

@@ -23,6 +23,7 @@ from stairways.service.audit.decisions import as_of, rollbacks
 from stairways.service.audit.evidence import Link, why
 from stairways.service.audit.lineage import Lineage, lineage
 from stairways.service.audit.proving import Shown, show
+from stairways.service.audit.sentences import sentence
 from stairways.service.audit.trail import trail
 from stairways.service.audit.watched import WatchedLog
 
@@ -45,6 +46,7 @@ __all__ = [
     "record_asked",
     "rollbacks",
     "runs",
+    "sentence",
     "show",
     "steering",
     "steps",

@@ -147,7 +147,7 @@ def _of_worth(
             return (
                 f"cycle {event.cycle} attempt {event.attempt}: return {profit:+.2%} "
                 f"({low:+.2%} to {high:+.2%}), deflated Sharpe {event.deflated_sharpe:.2f} for "
-                f"{event.trials} models tried: {event.reason}"
+                f"{event.trials} model{'s' * (event.trials != 1)} tried: {event.reason}"
             )
         case e.FoldTestStarted():
             return (

@@ -65,6 +65,9 @@ class Shield:
     def _refusal(self, scope: Scope, headers: Headers, address: str) -> ASGIApp | None:
         if not self._is_our_host(headers.get("host", "")):
             return _refusal(421, "This console is not served under that name.")
+        if "transfer-encoding" in headers:  # where its body ends, a proxy may see otherwise
+            said = "Send what you send with its Content-Length."
+            return _refusal(400, said, {"Connection": "close"})
         if len(scope["query_string"]) > LONGEST_QUERY or len(scope["path"]) > LONGEST_PATH:
             return _refusal(414, "That address is too long.")
         if not scope["path"].startswith(STATIC) and (wait := self._buckets.wait(address)):

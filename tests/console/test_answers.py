@@ -517,6 +517,24 @@ def test_clients_that_read_nothing_hold_nobody_up(console: Console) -> None:
         one.close()
 
 
+def test_no_second_request_hides_in_the_body_of_one(console: Console) -> None:
+    """A proxy that believed the length would pass the second on as its own, with its rights."""
+    port = int(console.url.rpartition(":")[2])
+    hidden = f"GET /runs HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {AUDITOR}\r\n\r\n"
+    body = f"0\r\n\r\n{hidden}"
+    head = (
+        "POST /login HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+        f"Content-Length: {len(body)}\r\nTransfer-Encoding: chunked\r\n\r\n"
+    )
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as sent:
+        sent.sendall((head + body).encode())
+        answers = b"".join(iter(lambda: sent.recv(65_536), b""))
+
+    assert answers.startswith(b"HTTP/1.1 400")
+    assert answers.count(b"HTTP/1.1 ") == 1
+    assert console.get("/runs").status == 200
+
+
 def test_bytes_that_are_no_request_are_answered_and_forgotten(console: Console) -> None:
     port = int(console.url.rpartition(":")[2])
     for rubbish in (

@@ -312,6 +312,6 @@ def _launcher(app: "App") -> "Callable[[str, Schedule, str, int], Any]":
     def launch(name: str, schedule: "Schedule", run: str, seed: int, /) -> Process:
         said: Sequence[str] = arguments(schedule, run, seed)
         command = [sys.executable, "-m", "stairways", *quiet, *said]
-        return Process(command, app.environment_of_runs(name), is_json=app.logs_are_json)
+        return Process(command, app.environment_of_runs(name), is_json=app.logs_are_json, run=run)
 
     return launch

@@ -67,9 +67,15 @@ class Process:
     """
 
     def __init__(
-        self, command: Sequence[str], environment: Mapping[str, str], *, is_json: bool = False
+        self,
+        command: Sequence[str],
+        environment: Mapping[str, str],
+        *,
+        is_json: bool = False,
+        run: str | None = None,
     ) -> None:
         self._is_json = is_json
+        self._run = run
         self._process = subprocess.Popen(  # noqa: S603 - this program again
             command,
             env=dict(environment),
@@ -126,4 +132,4 @@ class Process:
         if not self._is_json or line.startswith("{"):
             sys.stderr.write(line)
         elif line.strip():
-            _LOG.warning("a training process says", said=line.strip())
+            _LOG.warning("a training process says", run=self._run, said=line.strip())

@@ -104,8 +104,12 @@ class Place:
         )
 
     def stop(self, daemons: Sequence["subprocess.Popen[bytes]"] | None = None) -> float:
-        """Let daemons end by SIGTERM; return the seconds that took."""
+        """Let daemons end by SIGTERM; return the seconds that took.
+
+        One that is only starting would die of it: it is given the time to listen.
+        """
         running = [one for one in daemons or self.daemons if one.poll() is None]
+        self.wait(lambda: all(map(listens, running)), "daemon that listens to SIGTERM")
         begun = time.monotonic()
         for one in running:
             one.send_signal(signal.SIGTERM)
@@ -127,3 +131,10 @@ class Place:
             "STAIRWAYS_ACTOR": "ada",
             **changes,
         }
+
+
+def listens(daemon: "subprocess.Popen[bytes]") -> bool:
+    """Tell whether a process catches SIGTERM; one that has ended need not."""
+    status = Path(f"/proc/{daemon.pid}/status").read_text()
+    caught = int(status.partition("SigCgt:")[2].split()[0], 16)
+    return daemon.poll() is not None or bool(caught >> (signal.SIGTERM - 1) & 1)

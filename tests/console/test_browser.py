@@ -289,12 +289,12 @@ def test_keys_lead_through_the_console(visit: Begin) -> None:
     expect(page.get_by_role("dialog")).to_be_visible()
     page.keyboard.press("Escape")
     expect(page.get_by_role("dialog")).to_be_hidden()
-    background = "() => getComputedStyle(document.body).backgroundColor"
-    before = page.evaluate(background)
+    colour = "() => getComputedStyle(document.body).color"
+    before = page.evaluate(colour)
     page.keyboard.press("t")
     root = page.locator("html")
     expect(root).to_have_attribute("data-theme", "dark")
-    assert page.evaluate(background) != before
+    assert page.evaluate(colour) != before
     page.reload()
     expect(root).to_have_attribute("data-theme", "dark")
 

@@ -249,7 +249,10 @@ class Daemon:
                     cause=cause,
                     reason=reason,
                 )
-                told = {"cause": cause, "count": due.count, "reason": reason}
+                told: dict[str, object] = {"cause": cause, "count": due.count, "reason": reason}
+                fire = operation.schedule(name).open
+                if fire is not None:
+                    told["run"] = fire.run
                 _LOG.warning("skipped", schedule=name, position=self._append(name, skipped), **told)
             case Claim():
                 self._claim(name, action, operation.schedule(name).fires)

@@ -46,7 +46,7 @@ class Change(NamedTuple):
     new: str  # name of the run
     delta: int  # added to positions
     cycles: int = 0  # added to numbers of cycles
-    steps: int = 0  # added to steps of training
+    steps: int = 0  # added to steps of training, where those are counted one by one
 
 
 class Source(NamedTuple):
@@ -115,7 +115,7 @@ def grow_run(store: SqlStore, url: str, events: int) -> str:
             _put(store, one, f"{source.run}-{turn}", change)
         if store.head().size >= events:
             break
-    _put(store, last, source.run)
+    _put(store, last, source.run, change._replace(delta=0))
     return source.run
 
 
@@ -162,8 +162,9 @@ def _moved(payload: bytes, change: Change) -> bytes:
             said[place] += change.delta
         elif isinstance(said.get(place), list):
             said[place] = [one + change.delta for one in said[place]]
-    if "cycle" in said:
-        said["cycle"] += change.cycles
+    for counted in ("cycle", "cycles"):
+        if counted in said:
+            said[counted] += change.cycles
     return orjson.dumps(said, option=orjson.OPT_SORT_KEYS)
 
 

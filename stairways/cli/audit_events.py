@@ -59,6 +59,7 @@ POLL = 0.5
     help="Only this type of event; may be repeated.",
 )
 @click.option("--actor", help="Only what this person or program recorded.")
+@click.option("--contains", metavar="TEXT", help="Only what says this, letter by letter.")
 @click.option("--since", callback=moment, metavar="TIME", help="Recorded at or after this time.")
 @click.option("--until", callback=moment, metavar="TIME", help="Recorded before this time.")
 @click.option("--after", type=click.IntRange(0), default=0, help="Only after this position.")

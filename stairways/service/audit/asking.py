@@ -1,6 +1,7 @@
 """Lists of what the log holds: runs, cycles, gates, events and steps."""
 
 import heapq
+import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
@@ -39,6 +40,7 @@ class Filter:
     stream: str | None = None
     types: tuple[str, ...] = ()
     actor: str | None = None
+    contains: str | None = None
     since: datetime | None = None
     until: datetime | None = None
     after: Position = START
@@ -155,9 +157,15 @@ def _of_run(
 def _passes(record: Record, wanted: Filter) -> bool:
     return (
         (wanted.actor is None or record.actor == wanted.actor)
+        and (wanted.contains is None or _as_written(wanted.contains) in record.payload)
         and (wanted.since is None or record.recorded_at >= wanted.since)
         and (wanted.until is None or record.recorded_at < wanted.until)
     )
+
+
+def _as_written(text: str) -> bytes:
+    """Return a text as it stands inside a JSON string; bytes that are no text stand in none."""
+    return json.dumps(text, ensure_ascii=False)[1:-1].encode(errors="surrogateescape")
 
 
 def _with_controller(records: Iterable[Record]) -> Iterator[Row]:

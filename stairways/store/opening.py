@@ -17,6 +17,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 import stairways
 from stairways.core.values import without_password
 from stairways.errors import LogUnavailableError, SchemaMismatchError, StairwaysError
+from stairways.store import catalog
 from stairways.store.contract import EventStore
 from stairways.store.database import Clock
 from stairways.store.driver import Driver
@@ -194,12 +195,12 @@ def _check_origin(driver: Driver, revision: str | None) -> None:
     """Raise ``SchemaMismatchError`` if the tables are not ours or newer than this program."""
     if revision is None:
         _refuse_foreign(driver)
-    elif revision not in _known_revisions():
+    elif revision not in known_revisions():
         newer = revision > newest_revision()
         use = "a newer Stairways" if newer else "the trial version of Stairways that made it"
         raise SchemaMismatchError(
             f"The log {_name(driver)} has schema {revision}; this program knows schemas from "
-            f"{min(_known_revisions())} to {newest_revision()}. Use {use}."
+            f"{min(known_revisions())} to {newest_revision()}. Use {use}."
         )
 
 
@@ -219,9 +220,16 @@ def _refuse_foreign(driver: Driver) -> None:
 
 
 def _check_guards(driver: Driver) -> None:
-    """Raise ``SchemaMismatchError`` if a trigger that protects the log is not there."""
+    """Raise ``SchemaMismatchError`` unless the log's own triggers are there, and no others."""
     with driver.engine.connect() as connection:
         present = connection.execute(text(QUERIES[driver.name])).all()
+        acting = connection.execute(text(catalog.FOREIGN[driver.name])).all()
+    if odd := catalog.foreign(driver.name, acting):
+        raise SchemaMismatchError(
+            f"Something that is not Stairways' acts on the log {_name(driver)}: {', '.join(odd)}. "
+            "It may drop or change what is written: find out who made it, remove it, and run "
+            "`stairways verify`."
+        )
     if missing := missing_guards(driver.name, present):
         raise SchemaMismatchError(
             f"The log {_name(driver)} lacks the triggers that refuse changes: "
@@ -229,7 +237,8 @@ def _check_guards(driver: Driver) -> None:
         )
 
 
-def _known_revisions() -> set[str]:
+def known_revisions() -> set[str]:
+    """Return every migration there is."""
     from alembic.script import ScriptDirectory  # noqa: PLC0415 - 0.3 s that only upgrades need
 
     return {
@@ -238,23 +247,40 @@ def _known_revisions() -> set[str]:
 
 
 def _migrate(driver: Driver) -> None:
-    from alembic import command  # noqa: PLC0415 - 0.3 s that only upgrades need
-    from alembic.config import Config  # noqa: PLC0415 - likewise
-
-    config = Config()
-    config.set_main_option("script_location", str(migrations_folder()).replace("%", "%%"))
     try:
         with driver.engine.begin() as connection:
             if driver.name == "postgresql":  # SQLite's BEGIN IMMEDIATE takes turns by itself
                 connection.execute(text("SELECT pg_advisory_xact_lock(7426551)"))
             else:
                 _let_change(connection)
-            config.attributes["connection"] = connection
-            command.upgrade(config, "head")
+            _climb(connection)
         driver.engine.dispose()  # connections from here on are guarded again
     except DBAPIError as error:
         cause = error.orig if isinstance(error.orig, Exception) else error
         raise driver.explain(cause) from error
+
+
+def _climb(connection: Connection) -> None:
+    """Run the migrations that a database lacks."""
+    from alembic import command  # noqa: PLC0415 - 0.3 s that only upgrades need
+    from alembic.config import Config  # noqa: PLC0415 - likewise
+
+    config = Config()
+    config.set_main_option("script_location", str(migrations_folder()).replace("%", "%%"))
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
+
+
+@functools.cache
+def made_on_sqlite() -> dict[tuple[str, str], tuple[str, str | None]]:
+    """Return what the migrations make on SQLite: by type and name, its table and statement."""
+    driver = driver_for("sqlite:///:memory:")
+    with driver.engine.begin() as connection:
+        _let_change(connection)
+        _climb(connection)
+        rows = connection.execute(text(catalog.ON_SQLITE)).all()
+    driver.engine.dispose()
+    return {(type_, name): (table, sql) for type_, name, table, sql in rows}
 
 
 def _let_change(connection: Connection) -> None:

@@ -15,6 +15,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from stairways.core.values import Digest
 from stairways.errors import BlobMissingError, LogUnavailableError, SchemaMismatchError
+from stairways.store import catalog
 from stairways.store.blobs import unpack
 from stairways.store.driver import Connection, Driver, Row
 from stairways.store.guards import QUERIES, TABLES, missing_guards
@@ -211,6 +212,37 @@ class RawLog:
     def missing_guards(self) -> Sequence[str]:
         """Return the names of triggers that should protect the log and are not there."""
         return missing_guards(self.driver.name, self.rows(QUERIES[self.driver.name]))
+
+    def foreign(self) -> Sequence[str]:
+        """Return what acts on the log's tables without having been made by a migration."""
+        return catalog.foreign(self.driver.name, self.rows(catalog.FOREIGN[self.driver.name]))
+
+    def plan(self, columns: str, source: str) -> Sequence[str]:
+        """Return how PostgreSQL would read a view or a query, in words; nothing if it could not."""
+        asked = f"SELECT {columns} FROM {source} AS asked"  # noqa: S608 - names of ours
+        try:
+            rows = self._executed(f"EXPLAIN (VERBOSE, COSTS OFF) {asked}")
+            return [str(line) for (line,) in rows]
+        except self.driver.error as error:
+            if self.driver.is_lost(error):
+                raise self.driver.explain(error) from error
+            return []
+
+    def rows_by_index(self, statement: str, parameters: Sequence[object] = ()) -> list[Row]:
+        """Return the rows of a query, which PostgreSQL answers from an index if it has one."""
+        ways = ("seqscan", "bitmapscan", "sort") if self.driver.name == "postgresql" else ()
+        avoided = [f"SET LOCAL enable_{way} = off" for way in ways]
+        return self._executed(*avoided, self.driver.sql(statement), parameters=parameters)
+
+    def _executed(self, *statements: str, parameters: Sequence[object] = ()) -> list[Row]:
+        """Return the rows of the last of some statements, which takes the parameters."""
+        assert self._connection is not None, "use RawLog as a context"  # noqa: S101 - a slip
+        try:
+            for before in statements[:-1]:
+                self._connection.execute(before)
+            return self.driver.fetch(self._connection, statements[-1], parameters)
+        finally:
+            self._connection.rollback()
 
     def _claims(self, position: int) -> list[str]:
         claimed = self._claimed or ()

@@ -42,6 +42,20 @@ all events each time. PostgreSQL, which takes an append for a ninth of the log, 
 for each event's append among all; an outer join that nothing makes an inner one forbids it."""
 
 
+RECORD_COLUMNS = (
+    *("position", "stream", "version", "type", "schema", "recorded_at"),
+    *("actor", "correlation", "causation", "append_id", "payload", "leaf"),
+)
+RECORDS = """
+SELECT e.position, s.name AS stream, a.version + e.position - a.first AS version, e.type,
+       e.schema, a.recorded_at, a.actor, a.correlation, a.causation, a.append_id, e.payload, e.leaf
+FROM events e
+JOIN appends a ON a.first = (SELECT max(b.first) FROM appends b WHERE b.first <= e.position)
+JOIN streams s ON s.id = a.stream
+"""
+"""What the view ``records`` asks, which the first migration makes."""
+
+
 def all_views() -> list[EventView | OtherView]:
     """Return every view, each after those it reads."""
     return [*EVENT_VIEWS, *OTHER_VIEWS]
@@ -71,16 +85,29 @@ def statements(database: str) -> Iterator[str]:
 
     For ``duckdb``, which has no log of its own: over the tables of one that is attached as ``log``.
     """
-    queries = {"sqlite": _on_sqlite, "postgresql": _on_postgres, "duckdb": _on_duckdb}
     make = "CREATE OR REPLACE VIEW" if database == "duckdb" else "CREATE VIEW"
+    for name, query in queries(database):
+        yield f"{make} {name} AS{query}"
+
+
+def queries(database: str) -> Iterator[tuple[str, str]]:
+    """Yield the name of every view and what it asks, each after those it reads."""
+    asking = {"sqlite": _on_sqlite, "postgresql": _on_postgres, "duckdb": _on_duckdb}
     for view in EVENT_VIEWS:
-        yield f"{make} {view.name} AS{queries[database](view)}"
+        yield view.name, asking[database](view)
     for other in OTHER_VIEWS:
-        parts = PARTS[database]
         query = other.query
-        for name, words in parts.items():
+        for name, words in PARTS[database].items():
             query = query.replace(f"{{{name}}}", words)
-        yield f"{make} {other.name} AS{query}"
+        yield other.name, query
+
+
+def asked_columns() -> dict[str, str]:
+    """Return the columns of every view, and of ``records``, as one asks for them."""
+    quoted = {
+        one.name: ", ".join(f'"{column.name}"' for column in columns_of(one)) for one in all_views()
+    }
+    return {**quoted, "records": ", ".join(RECORD_COLUMNS)}
 
 
 def make_anew(connection: Connection) -> None:

@@ -7,6 +7,7 @@ from stairways.core.merkle import HASH_SIZE, Edge
 from stairways.service.verify.appends import Claim
 from stairways.service.verify.blobs import Named, named_in
 from stairways.service.verify.findings import Finding, Findings, shown
+from stairways.service.verify.indexes import Fingerprint, fingerprint
 from stairways.store.driver import Row
 from stairways.store.raw import RawLog, UnreadableRowsError
 from stairways.store.records import Append, hash_records
@@ -23,7 +24,7 @@ class Rehashed(NamedTuple):
     ``edges`` are the right edges of the range's own tree at the wanted sizes and at its end.
     Where a leaf disagrees they stay empty, and ``computed`` and ``stored`` hold the leaves;
     a computed one is None where the rows do not make a record. ``named`` are the blobs that the
-    events name.
+    events name, ``indexed`` the events that the index by type should lead to.
     """
 
     first: int
@@ -33,6 +34,7 @@ class Rehashed(NamedTuple):
     stored: Sequence[bytes]
     findings: Sequence[Finding]
     named: Sequence[Named]
+    indexed: Fingerprint
 
 
 def rehash(log: RawLog, claims: Sequence[Claim], ends: Sequence[int]) -> Rehashed:
@@ -42,12 +44,13 @@ def rehash(log: RawLog, claims: Sequence[Claim], ends: Sequence[int]) -> Rehashe
         rows = log.events(first, last)
     except UnreadableRowsError:
         rows = list(_readable_rows(log, first, last))
-    named = named_in(rows)
+    named, indexed = named_in(rows), fingerprint(rows)
     try:
         leaves = _sound_leaves(claims, rows)
     except (TypeError, AttributeError, ValueError):
-        return _compare(claims, rows, named)
-    return Rehashed(first, last, _edges(leaves, [*ends, last], first), (), (), (), named)
+        return _compare(claims, rows, named, indexed)
+    edges = _edges(leaves, [*ends, last], first)
+    return Rehashed(first, last, edges, (), (), (), named, indexed)
 
 
 def _sound_leaves(claims: Sequence[Claim], rows: Sequence[Row]) -> list[bytes]:
@@ -79,7 +82,9 @@ def _edges(leaves: Sequence[bytes], ends: Sequence[int], first: int) -> list[Edg
     return edges
 
 
-def _compare(claims: Sequence[Claim], rows: Sequence[Row], named: Sequence[Named]) -> Rehashed:
+def _compare(
+    claims: Sequence[Claim], rows: Sequence[Row], named: Sequence[Named], indexed: Fingerprint
+) -> Rehashed:
     """Go row by row: which is missing, which is no record, which has another leaf."""
     by_position = {row[0]: row for row in rows}
     computed, stored, findings = list[bytes | None](), list[bytes](), Findings()
@@ -93,7 +98,8 @@ def _compare(claims: Sequence[Claim], rows: Sequence[Row], named: Sequence[Named
             if found is not None:
                 findings.add(found)
     kept = findings.ordered()
-    return Rehashed(claims[0].first, claims[-1].last, (), computed, stored, kept, named)
+    first, last = claims[0].first, claims[-1].last
+    return Rehashed(first, last, (), computed, stored, kept, named, indexed)
 
 
 def _judge(claim: Claim, position: int, row: Row | None) -> tuple[bytes | None, Finding | None]:

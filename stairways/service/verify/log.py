@@ -32,10 +32,11 @@ from stairways.service.verify.checkpoints import (
 from stairways.service.verify.diagnosis import explained
 from stairways.service.verify.events import RANGE, Rehashed, rehash
 from stairways.service.verify.findings import Finding, Findings, shown
+from stairways.service.verify.indexes import Fingerprint, check_indexes
 from stairways.service.verify.segments import check_segments
+from stairways.service.verify.surroundings import check_surroundings
 from stairways.service.verify.tree import RootCheck, TreeFold
 from stairways.store.contract import Context, Encoded, EventStore
-from stairways.store.opening import newest_revision
 from stairways.store.raw import Bounds, RawLog
 from stairways.store.records import collector_off
 from stairways.store.seal import Checkpoint, PublicKey
@@ -112,8 +113,7 @@ def verify_log(
         stored = stored_checkpoints(log, keys)
         findings.extend(stored.findings)
         sealed = [*stored.sealed, *(Sealed("kept checkpoint", kept) for kept in against)]
-        findings.extend(_without_guards(log))
-        findings.extend(_wrong_schema(log))
+        findings.extend(check_surroundings(log))
         fold, size = _walk(log, sealed, findings, processes, progress)
         findings.extend(check_signed(log, size))
         blobs = check_blobs(log, findings)
@@ -148,9 +148,10 @@ def _walk(
     streams: dict[object, object] = dict(log.streams())
     walk = AppendWalk(streams, size)
     parts = _parts(walk.claims(log.appends(size)), sorted(wanted))
-    present = log.blob_names()
+    present, indexed = log.blob_names(), Fingerprint()
     for part, rehashed in _rehash_all(log, parts, size, processes):
         fold.take(rehashed, part.checks, part.wanted)
+        indexed = indexed.with_(rehashed.indexed)
         findings.extend(missing_blobs(rehashed.named, present))
         findings.extend(walk.findings)
         walk.findings.clear()
@@ -161,6 +162,7 @@ def _walk(
     _check_head(fold, bounds)
     findings.extend(check_sealed(sealed, fold.roots, size))
     findings.extend(check_segments(log, size, streams))
+    findings.extend(check_indexes(log, indexed, size))
     return fold, size
 
 
@@ -277,19 +279,6 @@ def _open_in_process(url: str) -> None:
 
 def _rehash_in_process(claims: Sequence[Claim], ends: Sequence[int]) -> Rehashed:
     return rehash(_logs[0], claims, ends)
-
-
-def _without_guards(log: RawLog) -> Iterator[Finding]:
-    for name in log.missing_guards():
-        yield Finding(None, f"trigger {name}", "present", "missing")
-
-
-def _wrong_schema(log: RawLog) -> Iterator[Finding]:
-    """Yield that the log does not say its schema, or one that nobody here knows."""
-    newest, found = newest_revision(), log.revisions()
-    if len(found) != 1 or not isinstance(found[0], str) or found[0] > newest:
-        said = ", ".join(map(shown, found)) or "missing"
-        yield Finding(None, "alembic_version", newest, said)
 
 
 def _unused_streams(streams: Mapping[object, object], walk: AppendWalk) -> Iterator[Finding]:

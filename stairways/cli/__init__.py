@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from stairways import __version__
+from stairways.cli.speaking import say
 from stairways.errors import StairwaysError
 
 if TYPE_CHECKING:
@@ -126,7 +127,7 @@ class Stairways(click.Group):
 
 
 def _stop(sentence: str, exit_code: int) -> NoReturn:
-    click.echo(f"stairways: {sentence}", err=True)
+    say(f"stairways: {sentence}")
     raise SystemExit(exit_code)
 
 

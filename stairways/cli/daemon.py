@@ -18,6 +18,7 @@ import structlog
 
 from stairways.cli.columns import OUTLOOKS, SCHEDULES
 from stairways.cli.printing import print_json, print_rows
+from stairways.cli.speaking import say
 from stairways.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -82,11 +83,11 @@ def status(app: "App", as_json: bool) -> None:  # noqa: FBT001 - a flag of the c
     elif rows:
         print_rows(app.out, rows, SCHEDULES, "table")
         for remark in remarks(rows):
-            click.echo(f"{remark.rstrip('.')}.", err=True)
+            say(f"{remark.rstrip('.')}.")
     else:
-        click.echo("The log knows no schedule yet; start one with `stairways daemon`.", err=True)
+        say("The log knows no schedule yet; start one with `stairways daemon`.")
     if halt is not None:
-        click.echo(sentence(halt), err=True)
+        say(sentence(halt))
     if halt is not None or not all(map(is_in_order, rows)):
         raise SystemExit(1)
 
@@ -127,7 +128,7 @@ def pause(app: "App", schedule: str, reason: str, who: str | None) -> None:
     from stairways.service.operation.schedules import pause as order  # noqa: PLC0415 - as above
 
     _order(app, order, schedule, reason, who)
-    click.echo(f"{schedule} is paused.", err=True)
+    say(f"{schedule} is paused.")
 
 
 @command.command()
@@ -140,7 +141,7 @@ def resume(app: "App", schedule: str, reason: str, who: str | None) -> None:
     from stairways.service.operation.schedules import resume as order  # noqa: PLC0415 - as above
 
     _order(app, order, schedule, reason, who)
-    click.echo(f"{schedule} fires again at its next due time.", err=True)
+    say(f"{schedule} fires again at its next due time.")
 
 
 @command.command()
@@ -155,11 +156,11 @@ def trigger(app: "App", schedule: str, reason: str, who: str | None) -> None:
     def order(store: "EventStore", name: str, **words: Any) -> "Appended":  # noqa: ANN401 - passed on
         ordered = run_now(store, name, now=app.clock(), **words)
         if name not in holders(store):
-            click.echo(f"Nobody keeps {name} now; it waits for a daemon that does.", err=True)
+            say(f"Nobody keeps {name} now; it waits for a daemon that does.")
         return ordered
 
     _order(app, order, schedule, reason, who)
-    click.echo(f"{schedule} is ordered; `stairways daemon status` shows it.", err=True)
+    say(f"{schedule} is ordered; `stairways daemon status` shows it.")
 
 
 def _order(

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from stairways.cli.speaking import say
 from stairways.errors import LogUnavailableError
 
 if TYPE_CHECKING:
@@ -43,4 +44,4 @@ def command(app: "App", lift: bool, reason: str, who: str | None) -> None:  # no
             raise
         raise LogUnavailableError(f"{error} {WITHOUT_LOG}") from error
     click.echo(appended.last)
-    click.echo(said, err=True)
+    say(said)

@@ -66,7 +66,7 @@ def _measured(kind: str, folder: Path, source: str, options: argparse.Namespace)
         print(f"{kind}: runs of {sizes[0]:,} and {sizes[1]:,} events")
         kept = True
         for form in options.form or FORMS:
-            less, more = (_export(url, form, folder / "out") for url in (small, large))
+            less, more = (_export(url, form, folder / form) for url in (small, large))
             ratio = more.memory / less.memory
             kept &= ratio <= LIMIT
             print(

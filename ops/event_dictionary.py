@@ -106,7 +106,6 @@ MEANINGS = {
     "lane": "number of the environment lane, from 0",
     "last": "start of the last bar",
     "last_bar": "last row of the bars",
-    "last_third_hold_rate": "hold rate of the last third of the attempt",
     "learning_rate": "of the optimiser",
     "level": "`ledger`, `policy` or `training`",
     "libraries": "name to version",

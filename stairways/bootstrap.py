@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from stairways import logs, settings
-from stairways.core.values import Position, without_password
+from stairways.core.values import Position, is_utf8, without_password
 from stairways.daemon.schedule import Schedule
-from stairways.errors import LogUnavailableError
+from stairways.errors import LogUnavailableError, SettingsError
 from stairways.logs import Progress
 from stairways.metrics.rules import MetricsRules
 from stairways.settings import Given, Settings
@@ -220,8 +220,11 @@ class App:
 
     @cached_property
     def actor(self) -> str:
-        """Who acts: ``STAIRWAYS_ACTOR``, or user and machine."""
-        return self.environment.get("STAIRWAYS_ACTOR") or f"{_user()}@{socket.gethostname()}"
+        """Who acts: ``STAIRWAYS_ACTOR``, or user and machine; ``SettingsError`` unless UTF-8."""
+        who = self.environment.get("STAIRWAYS_ACTOR") or f"{_user()}@{socket.gethostname()}"
+        if not is_utf8(who):
+            raise SettingsError(f"The actor {who!a} is no UTF-8 text; set STAIRWAYS_ACTOR.")
+        return who
 
     def context(self, correlation: str, causation: Position | None = None) -> Context:
         """Return the context of one append that belongs to ``correlation``."""

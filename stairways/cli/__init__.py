@@ -17,6 +17,7 @@ import click
 
 from stairways import __version__
 from stairways.cli.speaking import say
+from stairways.cli.texts import TEXT, check_texts
 from stairways.errors import StairwaysError
 
 if TYPE_CHECKING:
@@ -140,6 +141,7 @@ def _fault(kind: type[BaseException], fault: BaseException, trace: TracebackType
 
 def _with_shell_options(command: click.Command) -> click.Command:
     """Let ``command`` and its subcommands take the options of ``stairways`` itself too."""
+    check_texts(command)
     taken = {parameter.name for parameter in command.params}
     command.params.extend(
         option for option in _shell_options(hidden=True) if option.name not in taken
@@ -182,6 +184,7 @@ def _shell_options(*, hidden: bool) -> list[click.Option]:
     return [
         option(
             ["--database-url"],
+            type=TEXT,
             metavar="URL",
             show_envvar=True,
             help="The log: sqlite:///FILE or postgresql+psycopg://USER@HOST/NAME "
@@ -195,6 +198,7 @@ def _shell_options(*, hidden: bool) -> list[click.Option]:
         ),
         option(
             ["--set", "overrides"],
+            type=TEXT,
             multiple=True,
             metavar="SECTION.KEY=VALUE",
             help="One setting; may be repeated.",

@@ -47,6 +47,10 @@ def command(
         return
     with app.log(read_only=dry_run) as store:
         due = _due(app, store, runs)
+        if not due:
+            click.echo(_nothing(store), err=True)
+            if form == "table":
+                return
         if dry_run:
             print_rows(app.out, [{"run": run} for run in due], ["run"], form)
             return
@@ -72,6 +76,14 @@ def _due(app: "App", store: "SqlStore", named: Sequence[str]) -> list[str]:
         else:
             click.echo(reason, err=True)
     return due
+
+
+def _nothing(store: "SqlStore") -> str:
+    """Return that nothing is to be moved, and why."""
+    from stairways.service.runs import run_names  # noqa: PLC0415 - as above
+
+    why = "see above why each run must stay" if run_names(store) else "the log holds no run yet"
+    return f"There is nothing to archive: {why}."
 
 
 def _archive(app: "App", store: "SqlStore", run: str) -> "Archived":

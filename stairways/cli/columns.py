@@ -24,6 +24,11 @@ def _signed(share: Cell) -> str:
     return f"{share:+.2%}" if isinstance(share, float) else cell_text(share)
 
 
+def ratio(value: Cell) -> str:
+    """Return a ratio for eyes."""
+    return f"{value:.2f}" if isinstance(value, float) else cell_text(value)
+
+
 def _distance(share: Cell) -> str:
     return f"{share:.4f}" if isinstance(share, float) else cell_text(share)
 
@@ -68,14 +73,18 @@ CYCLES = (
     Column("attempt", "try"),
     Column("target", "target", percent),
     Column("hold_rate", "hold rate", percent),
-    Column("effectiveness", "effect", percent),
+    Column("filled", "filled", ratio),
     Column("profit", "return", _signed),
     Column("drawdown", "drawdown", percent),
     Column("divergence", "diverged", _distance),
     "verdict",
     Column("failed", "failed gates", _listed, wraps=True, widest=WIDEST_GATE),
 )
-"""The table that a run ends with, in 100 columns; hold rate to drawdown are on validation bars."""
+"""The table that a run ends with, in 100 columns; hold rate to drawdown are on validation bars.
+
+``filled`` is orders filled for each decision to trade; the effectiveness follows from target and
+hold rate, and programs get it.
+"""
 
 ALL_OF_CYCLES = (
     "run",
@@ -97,6 +106,7 @@ ALL_OF_CYCLES = (
     "overridden_by",
     "decisions",
     "trades",
+    "filled",
     "win_rate",
     "trades_per_day",
     "sharpe",

@@ -11,7 +11,8 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("run")
 @click.argument("cycle", type=click.IntRange(1))
-@click.option("--promote/--reject", required=True, default=None, help="What to do instead.")
+@click.option("--promote", is_flag=True, help="Promote what the gates rejected.")
+@click.option("--reject", is_flag=True, help="Reject what the gates promoted.")
 @click.option("--who", required=True, help="Your name; it is recorded.")
 @click.option("--reason", required=True, help="Why; it is recorded.")
 @click.pass_obj
@@ -20,6 +21,7 @@ def command(  # noqa: PLR0917 - click passes by name
     run: str,
     cycle: int,
     promote: bool,  # noqa: FBT001 - a flag of the command line
+    reject: bool,  # noqa: FBT001 - as above
     who: str,
     reason: str,
 ) -> None:
@@ -28,6 +30,8 @@ def command(  # noqa: PLR0917 - click passes by name
     The decision and the promotion or rollback it implies are recorded together. A run in
     training under the same name follows at its next cycle boundary.
     """
+    if promote == reject:
+        raise click.UsageError("Say what to do instead: either --promote or --reject.")
     from stairways.service.runs import find_run  # noqa: PLC0415 - as above
     from stairways.service.stairway import orders  # noqa: PLC0415 - help starts light
     from stairways.service.stairway.unfinished import start_of  # noqa: PLC0415 - as above

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from stairways.cli.printing import shown
+from stairways.cli.writing import check_place, write_whole
 from stairways.core.values import Position
 from stairways.errors import ProofWrongError
 
@@ -46,6 +47,7 @@ def command(  # noqa: PLR0917 - click passes by name
 
     if sum(choice is not None for choice in (position, consistency, check)) != 1:
         raise click.UsageError("Name a POSITION, or --consistency OLD NEW, or --check FILE.")
+    check_place("--output", output)
     if check is not None:
         try:
             text = service.checked_record(check, service.read_keys(keys))
@@ -62,4 +64,4 @@ def command(  # noqa: PLR0917 - click passes by name
     if output is None:
         click.echo(text, nl=False)
     else:
-        output.write_text(text, encoding="utf-8")
+        write_whole("--output", output, text.encode())

@@ -8,6 +8,7 @@ import click
 
 from stairways.cli.portable import enter_recorded
 from stairways.cli.printing import print_json
+from stairways.cli.writing import check_place, write_whole
 from stairways.core.values import Position
 
 if TYPE_CHECKING:
@@ -75,6 +76,7 @@ def command(  # noqa: PLR0917 - click passes by name
         raise click.UsageError("Say when: --at POSITION, --cycle N or --time TIME.")
     if out.suffix not in KINDS:
         raise click.UsageError(f"--out {out}: the name must end in {' or '.join(KINDS)}.")
+    check_place("--out", out)
     from stairways.service.operation.halt import refuse_when_halted  # noqa: PLC0415 - help must start light
     from stairways.service.rebuild import Moment, rebuild  # noqa: PLC0415 - help must start light
     from stairways.service.runs import find_run  # noqa: PLC0415 - as above
@@ -86,7 +88,7 @@ def command(  # noqa: PLR0917 - click passes by name
         place = None if position is None else Position(position)
         rebuilt = rebuild(job, Moment(position=place, cycle=cycle, time=time))
         content = rebuilt.safetensors() if out.suffix == KINDS[0] else rebuilt.archive(job)
-    write_whole(out, content)
+    write_whole("--out", out, content)
     if as_json:
         print_json(_json(rebuilt, out))
     else:
@@ -112,17 +114,6 @@ def recorded_job(app: "App", store: "EventStore", run: str) -> "Job":
         context=lambda: app.context(run),
         watcher=Watcher(plan),
     )
-
-
-def write_whole(file: Path, content: bytes) -> None:
-    """Write a file so that it is there whole or not at all."""
-    part = file.with_name(file.name + ".part")
-    try:
-        part.write_bytes(content)
-        part.replace(file)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise click.UsageError(f"--out {file} cannot be written: {error.strerror}.") from error
 
 
 def _json(rebuilt: "Rebuilt", out: Path) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import click
 
 from stairways.cli.portable import enter_recorded
 from stairways.cli.printing import Column, print_json, print_rows, shown
+from stairways.cli.writing import check_place, write_whole
 from stairways.core.replay.report import QUANTITIES, Finding, LevelReport, Report, Threshold
 from stairways.core.values import MICROS_PER_DOLLAR
 from stairways.service.replay.page import report_page
@@ -112,6 +113,7 @@ def command(  # noqa: PLR0917 - click passes by name
     from stairways.service.runs import find_run, run_stream  # noqa: PLC0415 - as above
     from stairways.service.stairway.unfinished import start_of  # noqa: PLC0415 - as above
 
+    check_place("--html", html)
     store = app.open_log(read_only=not record)
     try:
         name = find_run(store, run)
@@ -131,7 +133,7 @@ def command(  # noqa: PLR0917 - click passes by name
     finally:
         store.close()
     if html is not None:
-        html.write_text(report_page(report), encoding="utf-8")
+        write_whole("--html", html, report_page(report).encode())
     if as_json:
         print_json(report_json(report))
     else:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from stairways.cli.printing import print_json
+from stairways.cli.writing import check_place, write_whole
 
 if TYPE_CHECKING:
     from stairways.bootstrap import App
@@ -45,6 +46,7 @@ def command(
     from stairways.service.seal import seal_log  # noqa: PLC0415 - help starts light
     from stairways.store.seal import read_key  # noqa: PLC0415 - as above
 
+    check_place("--timestamp", Path(timestamp[1]) if timestamp else None)
     with app.log(read_only=list_) as store:
         if list_:
             notes = [note.decode() for note in store.checkpoints()]
@@ -55,7 +57,7 @@ def command(
     if timestamp is not None and not list_:
         from stairways.service.timestamps import time_stamp  # noqa: PLC0415 - as above
 
-        Path(timestamp[1]).write_bytes(time_stamp(notes[0].encode(), timestamp[0]))
+        write_whole("--timestamp", Path(timestamp[1]), time_stamp(notes[0].encode(), timestamp[0]))
     if as_json:
         print_json([{"checkpoint": note} for note in notes])
     else:

@@ -35,7 +35,8 @@ def print_summary(
         told = {"run": run, **asdict(summary), "steering": rows, "skill": asdict(found)}
         print_json(told)
         return
-    print_rows(app.out, [asdict(cycle) for cycle in summary.cycles], CYCLES, "table")
+    attempts = [{**asdict(one), "filled": one.filled} for one in summary.cycles]
+    print_rows(app.out, attempts, CYCLES, "table")
     app.out.print(f"\nRun {run}: {sentence(summary)}")
     idle = idle_sentences(summary)
     for line in (*steering_sentences(steered), *idle, *conclusion_lines(found)):
@@ -85,7 +86,7 @@ def idle_sentences(summary: RunSummary) -> Iterator[str]:
     """
     judged = [one for one in summary.cycles if one.decisions and one.trades is not None]
     idle = [one for one in judged if not one.trades]
-    seldom = [one for one in judged if one.trades and one.trades < SELDOM * _asked(one)]
+    seldom = [one for one in judged if one.filled and one.filled < SELDOM]
     if idle:
         yield (
             f"No order was filled on validation bars in {_numbers(idle)}: what was earned there "
@@ -96,11 +97,6 @@ def idle_sentences(summary: RunSummary) -> Iterator[str]:
             f"Fewer than one in ten decisions to trade on validation bars filled an order in "
             f"{_numbers(seldom)}: the others asked for more than the limits let, which is no hold."
         )
-
-
-def _asked(one: CycleSummary) -> float:
-    """Return how many decisions were no holds."""
-    return (one.decisions or 0) * (1.0 - (one.hold_rate or 0.0))
 
 
 def _numbers(cycles: Sequence[CycleSummary]) -> str:

@@ -18,7 +18,8 @@ from stairways.cli.portable import enter, enter_recorded
 from stairways.cli.preconditions import check_surroundings, refuse_unheard_flags
 from stairways.cli.summary import print_summary
 from stairways.cli.watching import Watcher
-from stairways.errors import StairwaysError
+from stairways.core.values import NAME
+from stairways.errors import SettingsError, StairwaysError
 from stairways.logs import waiting
 
 if TYPE_CHECKING:
@@ -97,6 +98,7 @@ def command(  # noqa: PLR0917 - click passes by name
     newest unfinished run; with them too, if the newest is unfinished and has the same bars and
     settings. Interrupt it at any time; nothing that was committed is lost or trained twice.
     """
+    _check_name(run_name)
     if bars and data:
         raise click.UsageError("Give --bars or --data, not both.")
     if warm_start and not (bars or data):
@@ -127,6 +129,20 @@ def command(  # noqa: PLR0917 - click passes by name
         _train_all(app, store, job, as_json=as_json, until_input_ends=until_input_ends)
     finally:
         store.close()
+
+
+def _check_name(run: str | None) -> None:
+    """Refuse what no run may be called."""
+    from stairways.service.runs import LATEST  # noqa: PLC0415 - help must start in a blink
+
+    if run == LATEST:
+        raise SettingsError(
+            f"--run {LATEST} names no run, it means the newest; leave --run out to go on with it."
+        )
+    if run is not None and not NAME.fullmatch(run):
+        raise SettingsError(
+            f"--run {run!r} must be letters, digits, dots, dashes and underscores, 64 at most."
+        )
 
 
 def _text(given: bool | None) -> str | None:  # noqa: FBT001 - a flag, or none

@@ -133,6 +133,11 @@ class CycleSummary:
     reason: str = ""
     overridden_by: str = ""
 
+    @property
+    def filled(self) -> float | None:
+        """Return how many orders were filled for each decision to trade on validation bars."""
+        return filled(self.decisions, self.hold_rate, self.trades)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunSummary:
@@ -153,6 +158,18 @@ class RunSummary:
     parameters: Digest | None = None  # served after the run so far
     reason: str = ""
     cycles: tuple[CycleSummary, ...] = ()
+
+
+def filled(decisions: int | None, hold_rate: float | None, trades: int | None) -> float | None:
+    """Return the orders filled for each decision that was no hold; None without any.
+
+    A hold rate on target tells nothing of it: an order beyond the limits, or at a bar without
+    volume, is no hold and moves nothing. A decision may fill an order of each symbol.
+    """
+    if decisions is None or hold_rate is None or trades is None:
+        return None
+    asked = round(decisions * (1.0 - hold_rate))
+    return trades / asked if asked else None
 
 
 def model_state(events: Iterable[e.Event]) -> ModelState:

@@ -30,6 +30,19 @@ LARGEST_WHOLE_NUMBER = 2**53 - 1
 """The largest whole number that every JSON reader keeps exactly (RFC 8785)."""
 
 
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+"""What runs and models may be called."""
+
+
+def is_utf8(text: str) -> bool:
+    """Say whether a text from outside was UTF-8; other bytes come as lone surrogates."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def without_password(url: str) -> str:
     """Return a database URL fit for eyes and logs: every password in it is ``***``."""
     hidden = re.sub(r"(?<=://)([^/:@?]*):.*@", r"\1:***@", url)

@@ -47,13 +47,19 @@ def refuse(name: str, line: int | None, reason: str) -> BarsRefusedError:
 def digest_of_file(path: Path) -> Digest:
     """Return the SHA-256 of the file's bytes as they lie on the disk."""
     with _open(path) as file:
-        return Digest(hashlib.file_digest(file, "sha256").hexdigest())
+        try:
+            return Digest(hashlib.file_digest(file, "sha256").hexdigest())
+        except OSError as error:
+            raise _unreadable(path, error) from error
 
 
 def container_of(path: Path) -> Container:
     """Return what kind of file this is, judged by its first bytes and never by its name."""
     with _open(path) as file:
-        start = file.read(8)
+        try:
+            start = file.read(8)
+        except OSError as error:
+            raise _unreadable(path, error) from error
     if not start:
         raise refuse(path.name, None, "the file is empty")
     for magic, what in _REFUSED_MAGIC.items():
@@ -102,7 +108,11 @@ def _open(path: Path) -> BufferedReader:
     try:
         return path.open("rb")
     except OSError as error:
-        raise refuse(path.name, None, f"it cannot be read ({error.strerror})") from error
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: OSError) -> BarsRefusedError:
+    return refuse(path.name, None, f"it cannot be read ({error.strerror})")
 
 
 def _no_file(path: Path) -> str:

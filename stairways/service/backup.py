@@ -47,14 +47,23 @@ def back_up(url: str, file: Path) -> VerifyReport:
     if file.exists():
         raise LogUnavailableError(f"{file} is there already. A backup is never overwritten.")
     part = file.with_name(f"{file.name}.part")
-    _remove(part)
-    target = f"sqlite:///{part}"
-    upgrade(target)
     try:
-        copy_log(url, target)
+        _remove(part)
+        return _copied(url, part, file)
     except StairwaysError:
         _remove(part)
         raise
+    except (sqlite3.Error, OSError) as error:
+        _remove(part)
+        reason = getattr(error, "strerror", None) or error
+        raise LogUnavailableError(f"The backup {file} cannot be written: {reason}.") from error
+
+
+def _copied(url: str, part: Path, file: Path) -> VerifyReport:
+    """Copy into ``part``, verify it, and give it its name if it is clean."""
+    target = f"sqlite:///{part}"
+    upgrade(target)
+    copy_log(url, target)
     report = verify_log(target)
     if report.clean:
         _gather(part)

@@ -95,6 +95,9 @@ def _position(
 ) -> Position:
     """Return the last position that counts for ``moment``."""
     if moment.position is not None:
+        size = job.store.head().size
+        if moment.position > size:
+            raise NoSuchEventError(f"The log has {size} events; ask for a position up to {size}.")
         return moment.position
     if moment.cycle is not None:
         found = end_of_cycle(placed, moment.cycle)

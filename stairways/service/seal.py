@@ -61,7 +61,15 @@ def seal_log(store: SqlStore, key: PrivateKey, context: Context) -> str:
 def rotate_key(
     store: SqlStore, old: PrivateKey, new: PrivateKey, reason: str, context: Context
 ) -> str:
-    """Record that ``new`` follows ``old``, and store a checkpoint signed by both."""
+    """Record that ``new`` follows ``old``, and store a checkpoint signed by both.
+
+    Raises ``SealError`` if the log is signed with another key than ``old``, or ``new`` is that.
+    """
+    if new.public.raw == old.public.raw:
+        raise SealError(
+            "The new key is the old one. Make another with `stairways keys new`; nothing was "
+            "recorded."
+        )
     current = current_key(store)
     if current is not None and current != old.public:
         raise SealError(f"The log is signed with the key {current}, not with {old.public}.")

@@ -24,7 +24,7 @@ from stairways.core.ledger import TradingRules
 from stairways.core.retention import RetentionRules
 from stairways.core.skill import SkillRules
 from stairways.core.stairway import Programme
-from stairways.core.values import Digest, digest_of
+from stairways.core.values import NAME, Digest, digest_of
 from stairways.daemon.schedule import DaemonRules, Schedule
 from stairways.errors import SettingsError
 from stairways.metrics.rules import MetricsRules
@@ -56,7 +56,7 @@ class RunSettings:
     portable: bool = True
 
     def __post_init__(self) -> None:
-        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", self.model):
+        if not NAME.fullmatch(self.model):
             raise ValueError(
                 f"model {self.model!r} must be letters, digits, dots, dashes and underscores, "
                 "64 at most"

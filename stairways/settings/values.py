@@ -8,7 +8,7 @@ from collections.abc import Callable
 from decimal import Decimal, InvalidOperation
 from typing import Literal
 
-from stairways.core.values import MICROS_PER_DOLLAR, Micros
+from stairways.core.values import MICROS_PER_DOLLAR, Micros, is_utf8
 
 
 def read(hint: object, value: object) -> object:
@@ -48,6 +48,8 @@ def _items(arguments: tuple[object, ...], value: object) -> tuple[object, ...]:
 def _read_text(value: object) -> str:
     if not isinstance(value, str):
         raise ValueError(f"must be text, not {value!r}")  # noqa: TRY004 - one error for the caller
+    if not is_utf8(value):
+        raise ValueError(f"must be UTF-8 text, not {value!a}")
     return value
 
 

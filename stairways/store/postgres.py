@@ -118,4 +118,6 @@ def _explain(error: Exception, engine: Engine, patience: float) -> StairwaysErro
             "transaction that was left open (pg_stat_activity), or wait for it to end."
         )
     reason = " ".join(str(error).split())
-    return LogUnavailableError(f"The log {where} cannot be used: {reason}")
+    more = " Make room on its disk, and run the command again."
+    said = f"The log {where} cannot be used: {reason}"
+    return LogUnavailableError(said + more * isinstance(error, errors.DiskFull))

@@ -157,10 +157,14 @@ def read_key(file: Path) -> PrivateKey:
     """Return the private key in ``file``; refuses one that others may read."""
     try:
         mode = file.stat().st_mode & 0o077
-        text = file.read_text(encoding="ascii").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise SealError(f"The key {file} cannot be read: {reason}.") from error
+        text = file.read_bytes().decode("ascii", "replace").strip()
+    except OSError as error:
+        raise SealError(f"The key {file} cannot be read: {error.strerror}.") from error
+    if not text.startswith(_PRIVATE):
+        raise SealError(
+            f"{file} is no key file: it should begin with {_PRIVATE}. Name the file that "
+            "`stairways keys new` wrote."
+        )
     if mode:
         raise SealError(f"Others may read the key {file}. Run: chmod 600 {file}")
     return parse_private_key(text)

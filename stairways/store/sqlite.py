@@ -169,6 +169,8 @@ def _explain(error: Exception, engine: Engine, patience: float) -> StairwaysErro
     if kind == sqlite3.SQLITE_AUTH:
         return LogUnavailableError(f"The log {file} lets nobody change its tables: {error}.")
     said = f"The log {file} cannot be used: {error}."
+    if kind == sqlite3.SQLITE_FULL:
+        said += " Make room where it lies, and run the command again."
     if kind in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN):
         said += " This account needs the right to write the file and its folder."
     return LogUnavailableError(said)

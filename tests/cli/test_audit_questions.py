@@ -150,7 +150,9 @@ def test_a_trail_tells_in_words_what_happened(made_up_log: str) -> None:
     assert [row["position"] for row in of_run] == [row["position"] for row in of_model]
     assert len(by_ann) == len(of_run) + 2  # the registration of the bars and its finding
     assert str(of_run[0]["says"]).startswith("a run of model pair began with seed 7 on bars")
-    assert rows(ask(made_up_log, "trail", "--actor", "eve", "--json")) == []
+    unknown = ask(made_up_log, "trail", "--actor", "ann")
+    assert unknown.exit_code == 2
+    assert "under the name ann; the log knows: ann@desk." in unknown.output
     assert ask(made_up_log, "trail", "--model", "ghost").exit_code == 2
     assert ask(made_up_log, "trail").exit_code == 2
 

@@ -1,4 +1,5 @@
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -53,6 +54,20 @@ def test_where_nothing_was_repeated_the_sentence_says_nothing_of_it() -> None:
     assert said.endswith("0 attempts rolled back for divergence; 1,000 steps.")
 
 
+@pytest.mark.parametrize(
+    ("decisions", "held", "trades", "wanted"),
+    [(100, 0.75, 5, 0.2), (100, 0.75, 50, 2.0), (100, 1.0, 0, None), (None, None, None, None)],
+)
+def test_filled_is_orders_for_each_decision_to_trade(
+    decisions: int | None, held: float | None, trades: int | None, wanted: float | None
+) -> None:
+    one = replace(
+        attempt(1, 1, "promoted", 0.7), decisions=decisions, hold_rate=held, trades=trades
+    )
+
+    assert one.filled == wanted
+
+
 @pytest.mark.parametrize("screen", [60, 80, 100, 100_000])
 @pytest.mark.parametrize("failed", [("profit_shortfall", "drawdown"), "profit_shortfall,drawdown"])
 def test_the_widest_cycle_fits_100_columns(screen: int, failed: str | tuple[str, ...]) -> None:
@@ -61,7 +76,7 @@ def test_the_widest_cycle_fits_100_columns(screen: int, failed: str | tuple[str,
         "attempt": 3,
         "target": 0.75,
         "hold_rate": 1.0,
-        "effectiveness": 1.0,
+        "filled": 1.2345,
         "profit": -0.4321,
         "drawdown": 0.4321,
         "divergence": 0.1499,

@@ -235,3 +235,12 @@ def test_a_damaged_parquet_file_is_loaded_or_refused(data: st.DataObject, tmp_pa
     except BarsRefusedError:
         return
     assert (bars.close > 0).all()
+
+
+def test_a_file_whose_reading_fails_is_refused() -> None:
+    memory = Path("/proc/self/mem")
+    if not memory.is_file():
+        pytest.skip("this system has no file that opens and cannot be read: /proc/self/mem")
+
+    with pytest.raises(BarsRefusedError, match=r"mem: it cannot be read \(Input/output error\)"):
+        read_file(str(memory))

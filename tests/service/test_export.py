@@ -31,15 +31,17 @@ from stairways import cli, codec
 from stairways.core import events as e
 from stairways.core.merkle import root_of
 from stairways.core.values import MICROS_PER_DOLLAR, StreamName
+from stairways.errors import ExportError
 from stairways.service.export.bundle import VERIFIER
 from stairways.service.export.charts import Scale
 from stairways.service.export.proofs import gaps, prove_records
-from stairways.service.export.report import falls_of
+from stairways.service.export.report import falls_of, report_page
 from stairways.service.export.report_facts import gather
 from stairways.service.export.story import records_of
-from stairways.service.export.tables import all_rows, columns_of, table_names
+from stairways.service.export.tables import all_rows, columns_of, table_names, write_parquet
 from stairways.service.export.verify_bundle import Leaves
 from stairways.service.export.verify_bundle import root_of as stranger_root
+from stairways.service.export.writing import whole
 from stairways.service.seal import seal_log
 from stairways.service.skill.told import conclusion_lines
 from stairways.store.asking import Bounds, ask_sql
@@ -618,6 +620,19 @@ def test_each_line_of_jsonl_is_what_was_hashed(log: str, tmp_path: Path) -> None
     store.close()
 
 
+def test_the_report_says_how_many_decisions_to_trade_filled_an_order(log: str) -> None:
+    store = open_sql_store(log, read_only=True)
+    facts = gather(store, "r1")
+    page = report_page(store, "r1").decode()
+    store.close()
+
+    [first, *_] = [c for c in facts.cycles if c["decisions"]]
+    asked = round(first["decisions"] * (1 - first["hold_rate"]))
+    assert asked
+    assert first["filled"] == first["trades"] / asked
+    assert f'<td class="n">{first["filled"]:.4g}</td>' in page.replace("'", '"')
+
+
 @pytest.mark.parametrize("form", ["csv", "html"])
 def test_nothing_is_overwritten_unless_told(log: str, tmp_path: Path, form: str) -> None:
     out = tmp_path / "out"
@@ -645,6 +660,25 @@ def test_a_full_disk_leaves_nothing_behind(log: str, tmp_path: Path) -> None:
 
     assert done.returncode == 2, done.stdout
     assert "cannot be written" in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_tables_that_a_disk_refuses_are_refused_in_one_sentence(log: str, tmp_path: Path) -> None:
+    resource = pytest.importorskip("resource")
+    store = open_sql_store(log, read_only=True)
+    records = list(records_of(store, "r1"))
+    store.close()
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2_000, before[1]))
+    try:
+        with (
+            pytest.raises(ExportError, match="make room, and export again"),
+            whole(tmp_path / "run", replace=False) as part,
+        ):
+            write_parquet(records, "r1", part)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
     assert list(tmp_path.iterdir()) == []
 
 

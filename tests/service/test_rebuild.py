@@ -74,6 +74,13 @@ def updates(job: Job) -> list[tuple[Record, e.PolicyUpdated]]:
     return [(r, event) for r, event in found if isinstance(event, e.PolicyUpdated)]
 
 
+def test_a_position_beyond_the_log_is_refused(job: Job) -> None:
+    size = job.store.head().size
+    with pytest.raises(NoSuchEventError, match=f"log has {size} events; ask for a position up"):
+        rebuild(job, Moment(position=Position(size + 1)))
+    assert rebuild(job, Moment(position=Position(size)))
+
+
 def test_every_update_is_rebuilt_to_its_recorded_digest(job: Job) -> None:
     for record, event in updates(job):
         rebuilt = rebuild(job, Moment(position=record.position))

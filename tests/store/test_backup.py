@@ -114,6 +114,35 @@ def test_a_log_that_is_not_there_leaves_no_half_backup(
     assert list(folder.iterdir()) == []
 
 
+def test_a_backup_that_a_disk_refuses_leaves_nothing_behind(tmp_path: Path) -> None:
+    resource = pytest.importorskip("resource")
+    url, folder = f"sqlite:///{tmp_path}/log.db", tmp_path / "backups"
+    folder.mkdir()
+    fill(url)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    for limit in (300_000, 1_000):  # while it is filled, and before it has tables
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, before[1]))
+        try:
+            with pytest.raises(LogUnavailableError):
+                back_up(url, folder / "copy.db")
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        assert list(folder.iterdir()) == []
+
+
+def test_a_full_disk_says_what_to_do(tmp_path: Path) -> None:
+    driver = driver_for(f"sqlite:///{tmp_path}/log.db")
+    with contextlib.closing(sqlite3.connect(tmp_path / "full.db")) as full:
+        full.execute("PRAGMA max_page_count = 2")
+        full.execute("CREATE TABLE a (b)")
+        with pytest.raises(sqlite3.OperationalError) as refused:
+            full.execute("INSERT INTO a VALUES (zeroblob(100000))")
+    driver.engine.dispose()
+
+    said = str(driver.explain(refused.value))
+    assert said.endswith("is full. Make room where it lies, and run the command again.")
+
+
 def test_the_backup_of_a_damaged_log_says_so(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/log.db"
     fill(url)

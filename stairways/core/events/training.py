@@ -84,7 +84,7 @@ class CycleFinished:
     attempt: int
     steps: int
     hold_rate: float  # of all training decisions of the attempt
-    last_third_hold_rate: float
+    last_third_hold_rate: float  # of the last third of its updates, rounded down: of 10 the last 3
     parameters: Digest
     state: Digest
 

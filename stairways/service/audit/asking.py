@@ -10,6 +10,7 @@ from typing import Any
 
 import orjson
 
+from stairways.core.projections import filled
 from stairways.core.steering import Attempt, Steering
 from stairways.core.values import MICROS_PER_DOLLAR, Position, StreamName
 from stairways.errors import NoSuchEventError, UnknownEventError
@@ -55,10 +56,17 @@ def runs(store: SqlStore) -> list[Row]:
 
 
 def cycles(store: SqlStore, run: str) -> list[Row]:
-    """Return every attempt at a cycle of a run, in order, with how it was steered."""
+    """Return every attempt at a cycle of a run, in order, with how it was steered.
+
+    ``filled`` is how many orders were filled for each decision to trade on validation bars.
+    """
     steered = steering(store, run)
     rows = folded_cycles(store, run)
-    return [{**row, **asdict(_steered(steered, row))} for row in rows]
+    return [{**row, "filled": _filled(row), **asdict(_steered(steered, row))} for row in rows]
+
+
+def _filled(row: Row) -> float | None:
+    return filled(row["decisions"], row["hold_rate"], row["trades"])
 
 
 def steering(store: SqlStore, run: str) -> Mapping[Attempt, Steering]:

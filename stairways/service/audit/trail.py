@@ -4,7 +4,7 @@ import heapq
 from collections.abc import Iterable, Iterator
 
 from stairways.core.values import StreamName
-from stairways.errors import NoSuchRunError
+from stairways.errors import NoSuchEventError, NoSuchRunError
 from stairways.readmodels.batch import MODEL_STREAM
 from stairways.service.audit.asking import Filter, Row, events, payload
 from stairways.service.audit.sentences import sentence
@@ -15,6 +15,9 @@ from stairways.store.sql import SqlStore
 
 TOLD = tuple(name for name in LANDMARKS if name != "PolicyUpdated")
 """What a trail tells; steps and updates are too many to be read one by one."""
+
+ACTORS_SHOWN = 10
+_ACTORS = "SELECT DISTINCT actor FROM appends WHERE first <= ? ORDER BY actor"
 
 
 def trail(
@@ -27,8 +30,11 @@ def trail(
     """Yield what happened, oldest first: to ``model``, in ``run``, or by ``actor``.
 
     Several of them restrict each other. Steps and updates are left out. Raises
-    ``NoSuchRunError`` for a model nobody trained.
+    ``NoSuchRunError`` for a model nobody trained, ``NoSuchEventError`` for somebody who
+    recorded nothing.
     """
+    if actor is not None:
+        _check_known(store, actor)
     found: Iterable[Record]
     if model is not None:
         found = _of_model(store, model)
@@ -36,6 +42,18 @@ def trail(
     else:
         found = events(store, Filter(run=run, types=TOLD))
     return (_row(record) for record in found if actor in (None, record.actor))
+
+
+def _check_known(store: SqlStore, actor: str) -> None:
+    """Raise ``NoSuchEventError`` naming those who recorded something unless ``actor`` did."""
+    known = [str(name) for (name,) in store.rows(_ACTORS, (store.head().size,))]
+    if actor in known:
+        return
+    near = [name for name in known if actor.lower() in name.lower()]
+    shown = ", ".join((near or known)[:ACTORS_SHOWN]) or "nobody"
+    raise NoSuchEventError(
+        f"Nobody recorded anything under the name {actor}; the log knows: {shown}."
+    )
 
 
 def _of_model(store: SqlStore, model: str) -> Iterator[Record]:

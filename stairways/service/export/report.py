@@ -99,21 +99,28 @@ def _worth(facts: Facts) -> str:
     return f"{lines}<p><strong>{conclusion}</strong></p>"
 
 
+FILLED = (
+    '<p class="soft">Filled: orders filled for each decision to trade. An order beyond the limits, '
+    "or at a bar without volume, is no hold and moves nothing.</p>"
+)
+
+
 def _verdicts(facts: Facts) -> str:
     names = (
-        "cycle", "try", "target", "hold rate", "effect", "return", "drawdown", "diverged",
-        "verdict", "why",
+        "cycle", "try", "target", "hold rate", "filled", "effect", "return", "drawdown",
+        "diverged", "verdict", "why",
     )  # fmt: skip
     rows = [
         (
             c["cycle"], c["attempt"], percent(c["target"]), percent(c["hold_rate"]),
-            percent(c["effectiveness"]), signed(c["profit"]), percent(c["drawdown"]),
-            number(c["divergence"]), mark(c["verdict"], good=c["verdict"] == "promoted"),
+            number(c["filled"]), percent(c["effectiveness"]), signed(c["profit"]),
+            percent(c["drawdown"]), number(c["divergence"]),
+            mark(c["verdict"], good=c["verdict"] == "promoted"),
             c["reason"] + (f" (decided by {c['overridden_by']})" if c["overridden_by"] else ""),
         )
         for c in facts.cycles
     ]  # fmt: skip
-    return section("Verdicts", table(names, rows, 8))
+    return section("Verdicts", f"{table(names, rows, 9)}{FILLED}")
 
 
 def _holding(facts: Facts) -> str:

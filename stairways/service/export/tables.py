@@ -8,7 +8,7 @@ import functools
 import itertools
 import typing
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -16,6 +16,7 @@ import orjson
 
 from stairways.codec import CLASSES
 from stairways.core import events as e
+from stairways.errors import ExportError
 from stairways.readmodels.batch import decoded
 from stairways.service.export.summaries import Summaries
 from stairways.service.tabular import csv_lines
@@ -58,7 +59,10 @@ def write_csv(records: Iterable[Record], run: str, folder: Path) -> None:
 
 
 def write_parquet(records: Iterable[Record], run: str, folder: Path) -> None:
-    """Write one Parquet file for each table, whole numbers, reals, times and lists as such."""
+    """Write one Parquet file for each table, whole numbers, reals, times and lists as such.
+
+    Raises ``ExportError`` if the disk refuses.
+    """
     folder.mkdir()
     waiting: dict[str, list[Row]] = {name: [] for name in table_names()}
     parts = dict.fromkeys(waiting, 0)
@@ -132,7 +136,22 @@ def _write_part(rows: list[Row], name: str, folder: Path, number: int) -> None:
         if column in _texts(name):
             cells = [one if one is None else _json_text(one) for one in cells]
         columns.append(_series(column, cells, type_))
-    pl.DataFrame(columns).write_parquet(folder / f"{name}.{number}.part", compression="zstd")
+    with _writing():
+        pl.DataFrame(columns).write_parquet(folder / f"{name}.{number}.part", compression="zstd")
+
+
+@contextmanager
+def _writing() -> Iterator[None]:
+    """Say in a sentence that a disk took no more; polars often has no word of the system for it."""
+    import polars as pl  # noqa: PLC0415 - only Parquet pays for it
+
+    try:
+        yield
+    except pl.exceptions.PolarsError as error:
+        raise ExportError(
+            f"The tables cannot be written: {error}. Look whether the disk is full, make room, "
+            "and export again."
+        ) from error
 
 
 def _series(name: str, cells: list[Any], type_: "pl.DataType") -> "pl.Series":
@@ -159,9 +178,10 @@ def _join_parts(name: str, folder: Path, count: int) -> None:
     if count == 1:
         parts[0].rename(folder / f"{name}.parquet")
         return
-    pl.scan_parquet(parts).sink_parquet(
-        folder / f"{name}.parquet", compression="zstd", row_group_size=ROWS_A_GROUP
-    )
+    with _writing():
+        pl.scan_parquet(parts).sink_parquet(
+            folder / f"{name}.parquet", compression="zstd", row_group_size=ROWS_A_GROUP
+        )
     for part in parts:
         part.unlink()
 

@@ -14,7 +14,8 @@ class Text(click.types.StringParamType):
         """Return the text; refuses an empty one and bytes that are no UTF-8."""
         text: str = super().convert(value, param, ctx)
         if not text:
-            self.fail("it is empty; give a value, or leave it out.", param, ctx)
+            otherwise = "." if param is not None and param.required else ", or leave it out."
+            self.fail(f"it is empty; give a value{otherwise}", param, ctx)
         if not is_utf8(text):
             self.fail(f"{text!a} is no UTF-8 text; write it in UTF-8.", param, ctx)
         return text

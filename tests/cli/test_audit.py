@@ -166,7 +166,7 @@ def test_events_of_a_cycle_are_all_of_its_attempts_and_nothing_else(recorded: Pa
         (["--actor", "ann@desk", "--to", "3"], 3),
         (["--actor", "eve"], 0),
         (["--type", "ModelPromoted", "--contains", RUNS[0]], 1),
-        (["--contains", 'nobody says "this" \x01 é \udcff'], 0),
+        (["--contains", 'nobody says "this" \x01 é'], 0),
         (["--after", "2", "--to", "5"], 3),
         (["--until", "2000-01-01"], 0),
         (["--since", "2000-01-01T00:00+02:00", "--to", "4"], 4),

@@ -68,7 +68,7 @@ MISTAKES = [
     (("train", "--data", ""), "'--data': it is empty; give a value, or leave it out."),
     (("train", "--run", ""), "'--run': it is empty; give a value, or leave it out."),
     (("train", "--bars", ""), "'--bars': it is empty; give a value, or leave it out."),
-    (("replay", ""), "it is empty; give a value, or leave it out."),
+    (("replay", ""), "it is empty; give a value."),
     (("audit", "trail", "--actor", "ann"), "under the name ann; the log knows: ann@desk."),
 ]
 

@@ -88,7 +88,7 @@ def test_a_disk_that_is_full_stops_a_run_which_goes_on_when_there_is_room(
     place.said = small_disk.parent / "said.txt"
     filler = small_disk / "filler"
     try:
-        ordered(place, 12)
+        ordered(place, 5)
         place.wait_for(e.PolicyUpdated)
         fill(filler)
         place.wait(lambda: spoken(place, "cannot keep a schedule") > 0, "word of a full disk")
@@ -112,7 +112,7 @@ def test_a_full_disk_of_postgres_stops_a_run_which_goes_on_when_there_is_room(
     place = Place(tmp_path, on_disk(own_postgres, small_disk_of_postgres))
     filler = small_disk_of_postgres / "filler"
     try:
-        ordered(place, 12)
+        ordered(place, 5)
         place.wait_for(e.PolicyUpdated)
         fill(filler)
         place.wait(lambda: spoken(place, "No space left on device") > 0, "word of a full disk")
@@ -180,7 +180,7 @@ def test_a_database_that_becomes_read_only_is_waited_for(
     upgrade(own_postgres.url)
     place = Place(tmp_path, own_postgres.url)
     try:
-        ordered(place, 12)
+        ordered(place, 5)
         place.wait_for(e.PolicyUpdated)
         allow_writing(own_postgres, allowed=False)
         place.wait(lambda: spoken(place, "read-only transaction") >= 1, "word of a read-only log")
@@ -304,7 +304,7 @@ def test_a_postgres_that_restarts_is_waited_for(own_postgres: Postgres, tmp_path
     upgrade(own_postgres.url)
     place = Place(tmp_path, own_postgres.url)
     try:
-        ordered(place, 12)
+        ordered(place, 5)
         place.wait_for(e.PolicyUpdated)
         own_postgres.stop()
         time.sleep(2)

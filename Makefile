@@ -42,7 +42,7 @@ test: $(VENV)/.tested ## Lint, types and tests, as CI runs them
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
-	@$(BIN)/pytest -m "not soak" -n 2 --dist loadfile
+	@$(BIN)/pytest -m "not soak" -n 2 --dist loadfile --no-loadscope-reorder
 
 format: $(VENV)/.tested ## Format and fix what can be fixed
 	@$(BIN)/ruff format .

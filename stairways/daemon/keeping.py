@@ -14,7 +14,7 @@ import structlog
 
 from stairways import __version__
 from stairways.core import events as e
-from stairways.core.operation import Fire, Operation
+from stairways.core.operation import TIME, Fire, Operation
 from stairways.core.values import Position, StreamName, Version
 from stairways.daemon.deciding import (
     Attempt,
@@ -159,10 +159,9 @@ class Daemon:
             self._running[name].stop()
         around, state = self._around(name, operation), operation.schedule(name)
         actions = decide(self._schedules[name], state, around)
-        for action in actions:
-            self._act(name, action, operation)
+        recorded = [self._act(name, action, operation) for action in actions]
         self._hindered[name] = hindrance(state, around)
-        return any(isinstance(action, Define | Claim) for action in actions)
+        return any(recorded)
 
     def _lease(self, name: str) -> Lease | None:
         """Return this daemon's lease on a schedule, taking it if it is free."""
@@ -226,7 +225,8 @@ class Daemon:
 
     def _act(
         self, name: str, action: Define | Skip | Claim | Attempt, operation: Operation
-    ) -> None:
+    ) -> bool:
+        """Do one thing; True if what it recorded may decide more."""
         schedule = self._schedules[name]
         match action:
             case Define(since):
@@ -240,6 +240,7 @@ class Daemon:
                         definition=schedule.definition(),
                     ),
                 )
+                return True
             case Skip(due, cause, reason):
                 skipped = e.ScheduleSkipped(
                     schedule=name,
@@ -255,12 +256,16 @@ class Daemon:
                     told["run"] = fire.run
                 _LOG.warning("skipped", schedule=name, position=self._append(name, skipped), **told)
             case Claim():
-                self._claim(name, action, operation.schedule(name).fires)
+                return self._claim(name, action, operation.schedule(name).fires)
             case Attempt(fire):
                 self._train(name, fire)
+        return False
 
-    def _claim(self, name: str, claim: Claim, fires: int) -> None:
-        """Claim a due time; whoever was faster has it, and the log says so."""
+    def _claim(self, name: str, claim: Claim, fires: int) -> bool:
+        """Claim a due time, or an order, which may have come at that very moment.
+
+        False where somebody was faster and has it; the log then says so.
+        """
         schedule = self._schedules[name]
         fired = e.ScheduleFired(
             schedule=name,
@@ -273,11 +278,15 @@ class Daemon:
             holder=self._name,
             epoch=self._kept[name].epoch,
         )
-        with contextlib.suppress(WrongVersionError):
-            due = claim.due.isoformat()
-            at = self._append(name, fired, append_id=f"fire {name} {due}")
-            told = {"run": fired.run, "due": due, "late": claim.late, "position": at}
-            _LOG.info("fired", schedule=name, **told)
+        due = claim.due.isoformat()
+        fire = f"fire {name} {due}" if claim.trigger == TIME else f"fire {name} {due} by order"
+        try:
+            at = self._append(name, fired, append_id=fire)
+        except WrongVersionError:
+            return False
+        told = {"run": fired.run, "due": due, "late": claim.late, "position": at}
+        _LOG.info("fired", schedule=name, **told)
+        return True
 
     def _collect(self, name: str) -> None:
         """Record how a run ended, if it has; one that was told to stop is still to be ended."""

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
@@ -180,6 +180,7 @@ ACTS = st.lists(
 
 
 @settings(max_examples=50)
+@example([("wait", 2), ("order", 0), ("die", 0), ("every", 1), ("order", 0), ("every", 90)])
 @given(ACTS)
 def test_whatever_happens_each_due_time_is_handled_once(acts: list[tuple[str, int]]) -> None:
     with capture_logs():

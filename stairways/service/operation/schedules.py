@@ -67,8 +67,8 @@ def run_now(
     """Order a run of a schedule at once, or as soon as nobody trains its model."""
     check_words(who, reason)
     refuse_when_halted(store)
-    taken = {one.at for one in known(store, name).wanted}
-    at = now
+    state, at = known(store, name), now
+    taken = {one.at for one in state.wanted} | ({state.last.due} if state.last else set())
     while at in taken:
         at += timedelta(microseconds=1)
     ordered = e.ScheduleTriggered(schedule=name, at=at, who=who, reason=reason)

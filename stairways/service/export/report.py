@@ -26,6 +26,7 @@ from stairways.service.export.report_words import (
     mark,
     number,
     percent,
+    ratio,
     round_percent,
     section,
     signed,
@@ -113,7 +114,7 @@ def _verdicts(facts: Facts) -> str:
     rows = [
         (
             c["cycle"], c["attempt"], percent(c["target"]), percent(c["hold_rate"]),
-            number(c["filled"]), percent(c["effectiveness"]), signed(c["profit"]),
+            ratio(c["filled"]), percent(c["effectiveness"]), signed(c["profit"]),
             percent(c["drawdown"]), number(c["divergence"]),
             mark(c["verdict"], good=c["verdict"] == "promoted"),
             c["reason"] + (f" (decided by {c['overridden_by']})" if c["overridden_by"] else ""),

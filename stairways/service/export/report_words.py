@@ -106,6 +106,11 @@ def number(value: float | None) -> str:
     return "-" if value is None else f"{value:.4g}"
 
 
+def ratio(value: float | None) -> str:
+    """Return how many of one thing there are for each of another."""
+    return "-" if value is None else f"{value:.2f}"
+
+
 def whole(value: float) -> str:
     """Return a whole number."""
     return f"{value:,.0f}"

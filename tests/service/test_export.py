@@ -630,7 +630,7 @@ def test_the_report_says_how_many_decisions_to_trade_filled_an_order(log: str) -
     asked = round(first["decisions"] * (1 - first["hold_rate"]))
     assert asked
     assert first["filled"] == first["trades"] / asked
-    assert f'<td class="n">{first["filled"]:.4g}</td>' in page.replace("'", '"')
+    assert f'<td class="n">{first["filled"]:.2f}</td>' in page.replace("'", '"')
 
 
 @pytest.mark.parametrize("form", ["csv", "html"])

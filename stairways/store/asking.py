@@ -172,7 +172,9 @@ def _restrict(connection: psycopg.Connection, bounds: Bounds) -> None:
     may = connection.execute(
         "SELECT 1 FROM pg_roles WHERE rolname = 'stairways_auditor'"
         " AND pg_has_role(current_user, oid, 'MEMBER')"
-        " AND has_table_privilege(oid, 'audit_events', 'SELECT')"  # roles are of all databases
+        # roles are of all databases of a server, and migrations let those there are read the views
+        " AND has_table_privilege(oid, 'events', 'SELECT')"
+        " AND has_table_privilege(oid, 'audit_events', 'SELECT')"
     ).fetchone()
     if may:
         connection.execute("SET LOCAL ROLE stairways_auditor")

@@ -436,17 +436,21 @@ def test_sqlite_reads_every_column_without_quotes(sqlite_log: str) -> None:
     connection.close()
 
 
+@pytest.mark.parametrize("let", ["", "audit_events"])
 def test_roles_made_for_another_log_of_the_server_stand_in_nobodys_way(
-    new_log: NewDatabase,
+    new_log: NewDatabase, let: str
 ) -> None:
     make_roles(new_log("postgres"))
     url = new_log("postgres")
     with psycopg.connect(url.replace("+psycopg", "")) as connection:
         connection.execute("REVOKE ALL ON ALL TABLES IN SCHEMA public FROM stairways_auditor")
+        if let:  # as a migration that comes after them does
+            connection.execute(f"GRANT SELECT ON {let} TO stairways_auditor")
     fill(url)
 
     store = open_sql_store(url, read_only=True)
     assert ask(store, "SELECT count(*) FROM audit_starts").rows == [(4,)]
+    assert ask(store, "SELECT min(position) FROM events").rows == [(1,)]
     store.close()
 
 

@@ -116,7 +116,7 @@ const press = (selector) => document.querySelector(selector)?.click();
 let going = false;
 
 const onKey = (event) => {
-  if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, select, textarea, dialog")) return;
+  if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, select, textarea, dialog[open]")) return;
   const key = event.key;
   if (going) { going = false; press(`nav a[data-key="${CSS.escape(key)}"]`); return; }
   const actions = {

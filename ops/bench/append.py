@@ -56,6 +56,10 @@ LIMITS = {
 }
 """How many times as fast as another we have to be, by database and size of an append."""
 
+_ENDED = "ALTER DATABASE {} SET transaction_timeout = '5s'"
+"""The driver's pipelines, which ``eventsourcing`` sends whole batches in, can wait for ever: part
+of a batch unsent, server and client each waiting. Such a save is ended, and it tries again."""
+
 STREAM = StreamName("run-20261123-k7x2")
 FEW = ("position", "stream", "version", "type", "payload")
 ALL = (*FEW, "schema", "recorded_at", "actor", "correlation", "causation", "append_id")
@@ -249,7 +253,8 @@ def server(folder: Path) -> Iterator[Callable[[str], str]]:
     def url(database: str) -> str:
         if database not in made:
             with psycopg.connect(running.url.replace("+psycopg", ""), autocommit=True) as admin:
-                admin.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(database)))
+                for statement in ("CREATE DATABASE {}", _ENDED):
+                    admin.execute(sql.SQL(statement).format(sql.Identifier(database)))
             made.add(database)
         return running.url.replace("/postgres?", f"/{database}?")
 

@@ -67,6 +67,9 @@ _INSERT_EVENT = "INSERT INTO events (position, type, schema, payload, leaf) VALU
 _MOVE_HEAD = "UPDATE head SET size = ?, root = ?, edge = ? WHERE id = 1"
 _FEW = 8
 """Up to so many events single inserts are quicker than the driver's way in bulk."""
+_SMALL = 16_384
+"""Up to so many bytes of payload they may be pipelined: the driver ends a pipeline by waiting for
+answers, and if part of what it sends is still unsent, server and client wait for ever."""
 
 _INSERT_CHECKPOINT = """
     INSERT INTO checkpoints (id, note) SELECT coalesce(max(id), 0) + 1, ? FROM checkpoints"""
@@ -264,7 +267,7 @@ class SqlStore(Database):
     ) -> None:
         """Write an append, extend the tree of the log by it, and commit."""
         sql, few = self.driver.sql, list[EventRows]()
-        if len(events) <= _FEW:
+        if len(events) <= _FEW and sum(map(len, events.payloads)) <= _SMALL:
             tree = extended(tree, append, events, few.append)
         else:
             with self.driver.inserting(connection) as insert:
@@ -272,11 +275,11 @@ class SqlStore(Database):
         root = tree.root()
         row = (append.first, append.last, stream_id, append.version, append.recorded_at)
         who = (append.actor, append.correlation, append.causation, append.append_id, root)
+        for blob in blobs:
+            connection.execute(sql(_INSERT_BLOB), blob)
         with self.driver.pipeline(connection):
             for event in (event for rows in few for event in zip(*rows, strict=True)):
                 connection.execute(sql(_INSERT_EVENT), event)
-            for blob in blobs:
-                connection.execute(sql(_INSERT_BLOB), blob)
             connection.execute(sql(_INSERT_APPEND), row + who)
             connection.execute(sql(_MOVE_HEAD), (tree.size, root, tree.to_bytes()))
             if also is None:

@@ -1,7 +1,9 @@
 """Every promise of the store contract, on every store."""
 
 from datetime import UTC, datetime
+from threading import Thread
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -197,6 +199,23 @@ def test_blobs_of_an_append_are_there_with_its_events_or_not_at_all(store: Event
     with pytest.raises(BlobMissingError):
         store.get_blob(digest_of(refused))
     assert store.append(RUN, NEW, [step(1)], by("a"), [weights]).last == 1
+
+
+def test_an_append_larger_than_any_socket_holds_does_not_wait_for_ever(store: EventStore) -> None:
+    blob = np.random.default_rng(1).bytes(20_000_000)
+    notes = [Encoded("Noted", 1, b'{"text":"%b"}' % (b"a" * 3_000_000)) for _ in range(8)]
+
+    def append_both() -> None:
+        store.append(RUN, NEW, [step(1)], by("a"), [blob])
+        store.append(RUN, Version(1), notes, by("b"))
+
+    writer = Thread(target=append_both, daemon=True)
+    writer.start()
+    writer.join(60)
+
+    assert not writer.is_alive()
+    assert store.head().size == 9
+    assert store.get_blob(digest_of(blob)) == blob
 
 
 def test_a_batch_of_columns_is_appended_like_the_events_it_holds(store: EventStore) -> None:

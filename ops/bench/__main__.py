@@ -9,6 +9,7 @@ figures are rough, and start-up weighs more in them. Exits with 1 where a limit 
 """
 
 import argparse
+import os
 import re
 import subprocess
 import sys
@@ -19,6 +20,9 @@ from pathlib import Path
 FOLDER = Path(__file__).parent
 LONGEST = 3600
 """Seconds after which a benchmark is ended and counts as not measured."""
+
+QUIET = {**os.environ, "STAIRWAYS_LOG__LEVEL": "warning"}
+"""The environment of a benchmark: what a run says on stderr would stand between its figures."""
 
 KEPT, MISSED = 0, 1
 VERDICTS = {KEPT: "kept", MISSED: "MISSED"}
@@ -66,7 +70,7 @@ def run(name: str, arguments: tuple[str, ...]) -> Outcome:
     print(f"== {name} {' '.join(arguments)}", flush=True)
     command = ["timeout", str(LONGEST), sys.executable, str(FOLDER / f"{name}.py"), *arguments]
     start, said = time.monotonic(), list[str]()
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603 - our own program
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=QUIET) as process:  # noqa: S603 - our own program
         assert process.stdout is not None  # noqa: S101 - it was asked for
         for line in process.stdout:
             print(line, end="", flush=True)

@@ -108,6 +108,9 @@ from stairways.store.opening import open_sql_store
 from stairways.store.seal import new_key
 key = new_key("example.org/log")
 
+def say(line):  # in one piece: a kill between two writes would leave half a line
+    os.write(1, line.encode() + b"\\n")
+
 def write(name, url, size):
     store = open_sql_store(url)
     for number in range(2000):
@@ -117,18 +120,18 @@ def write(name, url, size):
         state = b"state %b %d" % (name.encode(), number)
         step.append(Encoded("Kept", 1, b'{"number":%d}' % number))
         done = store.append(StreamName("run-" + name), None, step, context("a"), [state])
-        print("appended", done.first, done.last, flush=True)
+        say(f"appended {done.first} {done.last}")
         if number % 3 == 2:
             seal_log(store, key, context("s"))
-            print("signed", flush=True)
+            say("signed")
 
 for line in sys.stdin:
     pid = os.fork()
     if pid == 0:
         write(*line.split()[:2], int(line.split()[2]))
-    print("started", pid, flush=True)
+    say(f"started {pid}")
     os.waitpid(pid, 0)
-    print("dead", flush=True)
+    say("dead")
 """
 """Starts a writer for each line it is given, from a process that has imported everything."""
 

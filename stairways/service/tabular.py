@@ -32,7 +32,12 @@ def csv_lines(rows: Iterable[Row], keys: Sequence[str]) -> Iterator[str]:
     """Yield CSV with a header; text that a spreadsheet would run is quoted."""
     yield _csv_line(keys)
     for row in rows:
-        yield _csv_line([_csv_cell(row.get(key)) for key in keys])
+        yield csv_line(row, keys)
+
+
+def csv_line(row: Row, keys: Sequence[str]) -> str:
+    """Return one line of CSV; see ``csv_lines``."""
+    return _csv_line([_csv_cell(row.get(key)) for key in keys])
 
 
 def plain(value: object) -> str | float:
@@ -64,11 +69,11 @@ def _csv_cell(cell: Cell) -> object:
     match cell:
         case bool():
             return "true" if cell else "false"
+        case None | int() | float() | Decimal():
+            return cell
+        case str():
+            return f"'{cell}" if cell.startswith(FORMULA_STARTS) else cell
         case datetime():
             return plain(cell)
-        case Mapping() | list() | tuple():
-            return json.dumps(cell, ensure_ascii=False, default=plain)
-        case str() if cell.startswith(FORMULA_STARTS):
-            return f"'{cell}"
         case _:
-            return cell
+            return json.dumps(cell, ensure_ascii=False, default=plain)

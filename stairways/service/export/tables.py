@@ -19,7 +19,7 @@ from stairways.core import events as e
 from stairways.errors import ExportError
 from stairways.readmodels.batch import decoded
 from stairways.service.export.summaries import Summaries
-from stairways.service.tabular import csv_lines
+from stairways.service.tabular import csv_line, csv_lines
 from stairways.store.contract import Record
 from stairways.store.event_views import EVENT_VIEWS
 from stairways.store.view import PREFIX, Column, EventView, OtherView
@@ -122,9 +122,7 @@ def _value(event: e.Event, column: Column, run: str) -> object:
 
 
 def _write_line(file: TextIO, keys: Sequence[str], row: Row) -> None:
-    lines = csv_lines((row,), keys)
-    next(lines)  # the header
-    file.write(next(lines))
+    file.write(csv_line(row, keys))
 
 
 def _write_part(rows: list[Row], name: str, folder: Path, number: int) -> None:

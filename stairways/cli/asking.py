@@ -49,7 +49,7 @@ def asked(app: App, question: str, **arguments: object) -> Iterator[WatchedLog]:
                 raise
             click.echo(f"There is no answer to this: {shown(str(error))}", err=True)
         finally:
-            _say(log)
+            say_damage(log)
     if log.found.count:
         raise SystemExit(FOUND)
 
@@ -110,7 +110,8 @@ def _not_rehashed(log: WatchedLog) -> str:
     )
 
 
-def _say(log: WatchedLog) -> None:
+def say_damage(log: WatchedLog) -> None:
+    """Say on stderr what is wrong with what was read of a log."""
     for finding in log.findings:
         click.echo(shown(finding.sentence()), err=True)
     if log.found.count:

@@ -1,10 +1,8 @@
 """``stairways audit events``, ``steps`` and ``show``: what the log holds, record by record."""
 
 import json
-import time
 from collections import deque
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from datetime import datetime
 from itertools import islice
 from typing import Any, TypeVar
@@ -19,10 +17,9 @@ from stairways.cli.columns import (
     ALL_OF_VALIDATION_STEPS,
     EVENTS,
     STEPS,
-    gist,
 )
+from stairways.cli.following import event_row, follow_events, told_row
 from stairways.cli.printing import (
-    Column,
     Form,
     cell_text,
     form_options,
@@ -33,17 +30,13 @@ from stairways.cli.printing import (
 from stairways.codec import CLASSES
 from stairways.core.values import Position
 from stairways.service import audit
-from stairways.service.audit import Filter, Shown, WatchedLog
+from stairways.service.audit import Filter, Shown
 from stairways.service.runs import LATEST, find_run
-from stairways.service.tabular import Cell, csv_lines, json_lines
-from stairways.store.contract import START, Record
-from stairways.store.tables import BULK_TYPES
+from stairways.store.contract import START
 
 T = TypeVar("T")
 
 ROWS_FOR_PEOPLE = 50
-POLL = 0.5
-"""Seconds between two looks at a log that is followed."""
 
 
 @click.command(short_help="List events, oldest first.")
@@ -93,12 +86,12 @@ def events(
         if tail is not None:
             found = iter(deque(found, maxlen=tail))
         if follow:
-            _follow(app, found, log.head().size, Filter(**wanted), form)  # until interrupted
+            follow_events(app, log, found, Filter(**wanted), form)  # until interrupted
         bounded = _bounded(found, 0 if tail else limit, form)
         if form == "table":
-            print_rows(app.out, map(_told_row, bounded), EVENTS, form)
+            print_rows(app.out, map(told_row, bounded), EVENTS, form)
         else:
-            print_rows(app.out, map(_event_row, bounded), ALL_OF_EVENTS, form)
+            print_rows(app.out, map(event_row, bounded), ALL_OF_EVENTS, form)
 
 
 @click.command(short_help="List every step of a run.")
@@ -139,33 +132,6 @@ def show(app: App, position: int, *, as_json: bool) -> None:
     raise SystemExit(0 if found.sound else FOUND)
 
 
-def _follow(app: App, found: Iterable[Record], seen: int, wanted: Filter, form: Form) -> None:
-    """Print events as they come, each on a line of its own; only an interruption ends it."""
-    if form == "csv":
-        click.echo(next(iter(csv_lines([], ALL_OF_EVENTS))), nl=False)
-    while True:
-        for record in found:
-            click.echo(_line(record, form))
-        time.sleep(POLL)
-        with app.log(read_only=True) as store:
-            log = WatchedLog(store)
-            after, seen = Position(max(seen, wanted.after)), log.head().size
-            found = list(audit.events(log, replace(wanted, after=after)))
-
-
-def _line(record: Record, form: Form) -> str:
-    """Return one event as a line."""
-    row = _told_row(record) if form == "table" else _event_row(record)
-    match form:
-        case "json":
-            return next(json_lines([row], ALL_OF_EVENTS)).removeprefix("[")
-        case "csv":
-            return list(csv_lines([row], ALL_OF_EVENTS))[1].removesuffix("\n")
-        case "table":
-            columns = (Column(key) if isinstance(key, str) else key for key in EVENTS)
-            return "  ".join(column.shown(row) for column in columns)
-
-
 def _bounded(found: Iterable[T], limit: int | None, form: Form) -> Iterator[T]:
     """Yield at most ``limit`` items, and say so when there are more."""
     most = limit if limit is not None else ROWS_FOR_PEOPLE if form == "table" else 0
@@ -178,21 +144,10 @@ def _bounded(found: Iterable[T], limit: int | None, form: Form) -> Iterator[T]:
         click.echo(f"Only the first {most} are shown; --limit 0 shows all.", err=True)
 
 
-def _event_row(record: Record) -> dict[str, Cell]:
-    return {**record._asdict(), "leaf": record.leaf.hex(), "payload": audit.payload(record)}
-
-
-def _told_row(record: Record) -> dict[str, Cell]:
-    """Return a row for people: a sentence, or of the many that say numbers the first of them."""
-    is_one_of_many = record.type in BULK_TYPES
-    says = gist(audit.payload(record)) if is_one_of_many else audit.sentence(record)
-    return {**record._asdict(), "says": says}
-
-
 def _shown_json(found: Shown) -> dict[str, object]:
     covered = found.covered
     return {
-        **_event_row(found.record),
+        **event_row(found.record),
         "record": found.content.decode(errors="backslashreplace"),
         "computed_leaf": found.computed.hex(),
         "intact": found.intact,
@@ -210,7 +165,7 @@ def _shown_json(found: Shown) -> dict[str, object]:
 
 def _print_shown(found: Shown) -> None:
     """Print a record field by field, then its payload, what to hash, and what proves it."""
-    row = _event_row(found.record)
+    row = event_row(found.record)
     said = row.pop("payload")
     for key, cell in row.items():
         text = utc_text(cell) if isinstance(cell, datetime) else cell_text(cell)

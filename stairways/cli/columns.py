@@ -6,18 +6,9 @@ from stairways.cli.printing import Column, brief, cell_text, percent, short, sho
 from stairways.core import events as e
 from stairways.service.tabular import Cell
 
-DETAIL_WIDTH = 72
 STREAM_WIDTH = 24
 WIDEST_GATE = 18
 """Room for the longest name of a blocking gate and a comma."""
-
-
-def gist(said: Cell) -> str:
-    """Return the beginning of a payload in one line."""
-    if not isinstance(said, dict):
-        return shown(str(said))[:DETAIL_WIDTH]
-    text = " ".join(f"{key}={cell_text(cell)}" for key, cell in said.items())
-    return text if len(text) <= DETAIL_WIDTH else f"{text[: DETAIL_WIDTH - 1]}…"
 
 
 def _signed(share: Cell) -> str:

@@ -88,18 +88,56 @@ def table_lines(rows: Sequence[Row], columns: Sequence[Column], width: int) -> I
     Where ``width`` has no room for all columns, a row takes several lines: the columns go on
     below, indented, and text that may be wrapped follows after its heading.
     """
-    cells = [[column.shown(row) for column in columns] for row in rows]
-    headings = [column.heading for column in columns]
-    widths = _widths([headings, *cells], columns, width)
-    right = [_is_numeric(rows, column) for column in columns]
-    if sum(widths) + GAP * (len(widths) - 1) > width:
-        yield from _folded(cells, columns, _Look(widths, right), width)
-        return
-    yield click.style(_line(headings, widths, right), bold=True)
-    for row in cells:
-        parts = [_wrapped(*one) for one in zip(row, widths, columns, strict=True)]
-        for texts in zip_longest(*parts, fillvalue=""):
-            yield _line(texts, widths, right)
+    return Table(columns, width).lines(rows)
+
+
+class Table:
+    """A table to which rows are added while it is read: headings once, columns never narrower."""
+
+    def __init__(
+        self, columns: Sequence[Column], width: int, least: Mapping[str, int] | None = None
+    ) -> None:
+        self._columns = columns
+        self._width = width
+        self._headings = [column.heading for column in columns]
+        self._widest = [(least or {}).get(column.key, 0) for column in columns]
+        self._headed = False
+
+    def lines(self, rows: Sequence[Row]) -> Iterator[str]:
+        """Yield the lines of further rows, after the headings if these are the first."""
+        cells = [[column.shown(row) for column in self._columns] for row in rows]
+        look = self._look(cells, [_is_numeric(rows, column) for column in self._columns])
+        folds = sum(look.widths) + GAP * (len(look.widths) - 1) > self._width
+        if not self._headed:
+            yield from self._heading(look, folds=folds)
+        for row in cells:
+            yield from (
+                _folded(row, self._columns, look, self._width)
+                if folds
+                else _row(row, self._columns, look)
+            )
+
+    def _heading(self, look: "_Look", *, folds: bool) -> Iterator[str]:
+        self._headed = True
+        every = range(len(self._columns))
+        bands = _bands(self._columns, look.widths, self._width) if folds else [every]
+        for number, places in enumerate(bands):
+            indent = " " * INDENT * (number > 0)
+            yield click.style(indent + look.line(self._headings, places), bold=True)
+
+    def _look(self, cells: Sequence[Sequence[str]], right: Sequence[bool]) -> "_Look":
+        """Return how wide each column is; what is left over goes to those that wrap."""
+        for row in [self._headings, *cells]:
+            self._widest = [
+                max(*pair) for pair in zip(self._widest, map(cell_len, row), strict=True)
+            ]
+        widths = list(self._widest)
+        wrapping = [i for i, column in enumerate(self._columns) if column.wraps]
+        fixed = sum(widths) + GAP * (len(widths) - 1) - sum(widths[i] for i in wrapping)
+        for i in wrapping:
+            left = max(READABLE, (self._width - fixed) // len(wrapping))
+            widths[i] = min(widths[i], self._columns[i].widest or left)
+        return _Look(widths, right)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,37 +153,28 @@ class _Look:
         return _line([cells[i] for i in places], widths, right)
 
 
-def _widths(cells: Sequence[Sequence[str]], columns: Sequence[Column], width: int) -> list[int]:
-    """Return the width of each column; what is left over goes to those that wrap."""
-    widths = [max(map(cell_len, column)) for column in zip(*cells, strict=True)]
-    wrapping = [i for i, column in enumerate(columns) if column.wraps]
-    fixed = sum(widths) + GAP * (len(widths) - 1) - sum(widths[i] for i in wrapping)
-    for i in wrapping:
-        room = columns[i].widest or max(READABLE, (width - fixed) // len(wrapping))
-        widths[i] = min(widths[i], room)
-    return widths
+def _row(row: Sequence[str], columns: Sequence[Column], look: _Look) -> Iterator[str]:
+    """Yield the lines of a row that has room for all columns side by side."""
+    parts = [_wrapped(*one) for one in zip(row, look.widths, columns, strict=True)]
+    for texts in zip_longest(*parts, fillvalue=""):
+        yield _line(texts, look.widths, look.right)
 
 
 def _folded(
-    cells: Sequence[Sequence[str]], columns: Sequence[Column], look: _Look, width: int
+    row: Sequence[str], columns: Sequence[Column], look: _Look, width: int
 ) -> Iterator[str]:
-    """Yield the lines of a table in which each row takes several."""
-    bands = _bands([i for i, one in enumerate(columns) if not one.wraps], look.widths, width)
-    headings = [column.heading for column in columns]
-    for number, places in enumerate(bands):
-        yield click.style(" " * INDENT * (number > 0) + look.line(headings, places), bold=True)
-    for row in cells:
-        for number, places in enumerate(bands):
-            yield " " * INDENT * (number > 0) + look.line(row, places)
-        for column, text in zip(columns, row, strict=True):
-            if column.wraps and text not in ("", "-"):
-                yield from _told(f"{column.heading}: {text}", width)
+    """Yield the lines of a row that has no room for all columns side by side."""
+    for number, places in enumerate(_bands(columns, look.widths, width)):
+        yield " " * INDENT * (number > 0) + look.line(row, places)
+    for column, text in zip(columns, row, strict=True):
+        if column.wraps and text not in ("", "-"):
+            yield from _told(f"{column.heading}: {text}", width)
 
 
-def _bands(places: Sequence[int], widths: Sequence[int], width: int) -> list[list[int]]:
+def _bands(columns: Sequence[Column], widths: Sequence[int], width: int) -> list[list[int]]:
     """Return which columns stand on each line of a row, all after the first line indented."""
     bands, left = [list[int]()], width
-    for i in places:
+    for i in [i for i, column in enumerate(columns) if not column.wraps]:
         if bands[-1] and widths[i] > left:
             bands.append([])
             left = width - INDENT

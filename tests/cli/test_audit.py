@@ -134,7 +134,8 @@ def test_events_are_told_to_people_in_sentences(recorded: Path) -> None:
 
     assert re.search(r"gate \w+ (passed|failed)", " ".join(told.split()))
     assert "evidence=" not in told
-    assert "action=" in many  # a step says numbers
+    assert re.search(r"step [\d,]+ lane \d+, bar \d+ \(2020-.*\): (hold|buy|sell), ", many)
+    assert re.search(r"equity 1\d\d,\d\d\d\.\d\d, reward", many)  # in dollars, as everywhere
 
 
 def test_events_of_a_run_include_what_was_decided_about_it_elsewhere(recorded: Path) -> None:

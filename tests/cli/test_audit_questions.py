@@ -1,8 +1,10 @@
 """Questions about decisions and their evidence, to a real run on both databases."""
 
+import contextlib
 import dataclasses
 import json
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -320,7 +322,7 @@ def test_follow_prints_events_as_they_come(tmp_path: Path, form: str) -> None:
     program = [sys.executable, "-u", "-m", "stairways", *options, form]
     with subprocess.Popen(program, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
-        head = [process.stdout.readline() for _ in range(3 if form == "--csv" else 2)]
+        head = [process.stdout.readline() for _ in range(2 if form == "--json" else 3)]
         made_up.write(store, [(StreamName("run-r1"), [made_up.started()])], "r1")
         started = time.monotonic()
         later = process.stdout.readline()
@@ -333,6 +335,50 @@ def test_follow_prints_events_as_they_come(tmp_path: Path, form: str) -> None:
     assert "RunStarted" in later
     assert waited < 20
     assert process.returncode == 130
+
+
+def test_follow_says_at_once_what_is_damaged_in_what_came_later(tmp_path: Path) -> None:
+    url, later = f"sqlite:///{tmp_path}/log.db", tmp_path / "later.db"
+    store = open_sql_store(url)
+    made_up.write(store, [made_up.registration()], "data")
+    store.close()
+    shutil.copy(tmp_path / "log.db", later)
+    store = open_sql_store(f"sqlite:///{later}")
+    made_up.write(store, [(StreamName("run-r1"), [made_up.started()])], "r1")
+    store.close()
+    options = ("--database-url", url, "--set", "audit.record=false", "audit", "events", "--follow")
+    program = [sys.executable, "-u", "-m", "stairways", *options]
+
+    with subprocess.Popen(
+        program, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            assert process.stdout is not None
+            for _ in range(3):
+                process.stdout.readline()
+            _let_come(tmp_path / "log.db", later, payload=b"{}")
+            _, told = process.communicate(timeout=30)
+        finally:
+            process.kill()
+
+    assert process.returncode == 1
+    assert told.startswith("position 3: record")
+
+
+def _let_come(log: Path, later: Path, payload: bytes) -> None:
+    """Give a log the event of another that has one more, with a payload that is not its own."""
+    with contextlib.closing(sqlite3.connect(log, isolation_level=None)) as file:
+        file.execute("ATTACH ? AS later", (str(later),))
+        file.execute("BEGIN IMMEDIATE")
+        for table, key in (("streams", "id > 1"), ("appends", "first > 2")):
+            file.execute(f"INSERT INTO {table} SELECT * FROM later.{table} WHERE {key}")
+        columns = "position, type, schema, ?, leaf"
+        row = f"SELECT {columns} FROM later.events WHERE position > 2"
+        file.execute(f"INSERT INTO events {row}", (payload,))
+        file.execute(
+            "UPDATE head SET (size, root, edge) = (SELECT size, root, edge FROM later.head)"
+        )
+        file.execute("COMMIT")
 
 
 def test_stored_text_is_shown_but_not_obeyed_by_terminals_and_spreadsheets(

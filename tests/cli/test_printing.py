@@ -95,6 +95,22 @@ def test_where_there_is_no_room_a_row_goes_on_below_and_stays_inside_the_screen(
     ]
 
 
+def test_a_table_that_grows_has_its_headings_once_and_columns_that_never_get_narrower() -> None:
+    table = printing.Table([Column("n"), Column("name"), Column("why", wraps=True)], 70, {"n": 3})
+
+    lines = [*table.lines([{"n": 1, "name": "a long name", "why": "x"}])]
+    later = [*table.lines([{"n": 2222, "name": "b", "why": "because of " * 6}])]
+
+    assert [line.replace("\x1b[1m", "").replace("\x1b[0m", "") for line in lines] == [
+        "  n  name         why",
+        "  1  a long name  x",
+    ]
+    assert later == [
+        "2222  b            because of because of because of because of because",
+        "                   of because of",
+    ]
+
+
 def test_numbers_stand_to_the_right_and_wide_letters_count_twice() -> None:
     rows: list[Row] = [{"name": "\u8cb7\u3044", "n": 5}, {"name": "sell", "n": 12345}]
 

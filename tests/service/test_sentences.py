@@ -9,7 +9,6 @@ from stairways.codec import SCHEMAS
 from stairways.service.audit.sentences import said
 
 GOLDEN = Path(__file__).parents[1] / "golden"
-SPEAK_FOR_THEMSELVES = {"StepTaken", "ControllerUpdated", "EvaluationStepTaken", "BalanceAsserted"}
 
 
 @pytest.mark.parametrize(("name", "schema"), sorted(SCHEMAS.values()))
@@ -18,6 +17,6 @@ def test_every_type_of_event_is_told_in_a_sentence(name: str, schema: int) -> No
 
     sentence = said(event)
 
-    assert sentence.startswith(f"{name}: ") is (name in SPEAK_FOR_THEMSELVES)
+    assert not sentence.startswith(f"{name}: ")
     assert "\n" not in sentence
     assert len(sentence) > 10

@@ -1,16 +1,13 @@
 """Events in words, for trails and chains of evidence."""
 
-from dataclasses import fields
-
-from stairways import codec
 from stairways.core import events as e
 from stairways.errors import UnknownEventError
 from stairways.service.audit import operating_sentences as operating
+from stairways.service.audit.step_sentences import OfStep, of_step
 from stairways.service.stairway.journal import decoded
 from stairways.store.contract import Record
 
 _SHORT = 12
-_FEW = 4
 
 
 def sentence(record: Record) -> str:
@@ -45,7 +42,9 @@ def said(event: e.Event) -> str:
             return _of_operation(event)
 
 
-def _of_operation(event: e.Event) -> str:
+def _of_operation(
+    event: operating.Ordered | operating.OfSchedule | operating.OfProcess | operating.Kept | OfStep,
+) -> str:
     if isinstance(event, operating.Ordered):
         return operating.ordered(event)
     if isinstance(event, operating.OfSchedule):
@@ -54,7 +53,7 @@ def _of_operation(event: e.Event) -> str:
         return operating.of_process(event)
     if isinstance(event, operating.Kept):
         return operating.of_keeping(event)
-    return _plain(event)  # of which there are many
+    return of_step(event)
 
 
 def short(digest: str | None) -> str:
@@ -209,10 +208,3 @@ def _of_audit(event: e.ReplayFinished | e.LogVerified | e.KeyRotated | e.AuditAs
         case e.AuditAsked():
             asked = " ".join(f"{name}={value}" for name, value in event.arguments.items())
             return f"{event.question} {asked}".rstrip()
-
-
-def _plain(event: e.Event) -> str:
-    """Return the first fields of an event."""
-    name, _ = codec.type_of(event)
-    names = [field.name for field in fields(event)][:_FEW]
-    return f"{name}: " + ", ".join(f"{one} {getattr(event, one)}" for one in names)

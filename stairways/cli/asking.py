@@ -11,6 +11,7 @@ from sqlalchemy import make_url
 
 from stairways.bootstrap import App
 from stairways.cli.printing import shown
+from stairways.cli.speaking import say
 from stairways.errors import (
     BlobMissingError,
     LogUnavailableError,
@@ -41,13 +42,13 @@ def asked(app: App, question: str, **arguments: object) -> Iterator[WatchedLog]:
             log.rehash(app.database_url)
         else:
             log.complete()
-            click.echo(_not_rehashed(log), err=True)
+            say(_not_rehashed(log))
         try:
             yield log
         except (BlobMissingError, UnknownEventError) as error:
             if not log.found.count:
                 raise
-            click.echo(f"There is no answer to this: {shown(str(error))}", err=True)
+            say(f"There is no answer to this: {shown(str(error))}")
         finally:
             say_damage(log)
     if log.found.count:
@@ -86,7 +87,7 @@ def _record(app: App, log: WatchedLog, question: str, arguments: dict[str, objec
             record_asked(store, log.head(), question, arguments, app.context("audit"))
     except StairwaysError as error:
         reason = " ".join(str(error).split())
-        click.echo(f"This question was not recorded in the log: {shown(reason)}", err=True)
+        say(f"This question was not recorded in the log: {shown(reason)}")
 
 
 def _refuse_readers(app: App) -> None:
@@ -113,6 +114,6 @@ def _not_rehashed(log: WatchedLog) -> str:
 def say_damage(log: WatchedLog) -> None:
     """Say on stderr what is wrong with what was read of a log."""
     for finding in log.findings:
-        click.echo(shown(finding.sentence()), err=True)
+        say(shown(finding.sentence()))
     if log.found.count:
-        click.echo("The log is damaged; `stairways verify` says all of it.", err=True)
+        say("The log is damaged; `stairways verify` says all of it.")

@@ -27,6 +27,7 @@ from stairways.cli.printing import (
     print_rows,
     utc_text,
 )
+from stairways.cli.speaking import say
 from stairways.codec import CLASSES
 from stairways.core.values import Position
 from stairways.service import audit
@@ -141,7 +142,7 @@ def _bounded(found: Iterable[T], limit: int | None, form: Form) -> Iterator[T]:
         return
     yield from islice(items, most)
     if next(items, None) is not None:
-        click.echo(f"Only the first {most} are shown; --limit 0 shows all.", err=True)
+        say(f"Only the first {most} are shown; --limit 0 shows all.")
 
 
 def _shown_json(found: Shown) -> dict[str, object]:

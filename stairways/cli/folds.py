@@ -30,14 +30,14 @@ FOLDS = (
     Column("first", "test from", _day),
     Column("last", "to", _day),
     Column("target", "target", percent),
-    Column("hold_rate", "hold rate", percent),
+    Column("hold_rate", "held", percent),
     Column("profit", "return", _signed),
     Column("buy_and_hold", "buy & hold", _signed),
     Column("drawdown", "drawdown", percent),
     Column("sharpe", "sharpe", _ratio),
     Column("deflated", "deflated", _ratio),
     "tried",
-    Column("beaten", "beats random", percent),
+    Column("beaten", "> random", percent),
     "status",
 )
 ALL_OF_FOLDS = tuple(field.name for field in fields(Fold))

@@ -29,7 +29,11 @@ class Watcher:
         self._bar = bar
 
     def advanced(self, progress: "Progress", cycle: "Cycle") -> None:
-        """Move the bar; an attempt that is repeated does not move it back."""
+        """Move the bar; an attempt that is repeated does not move it back.
+
+        Lines from here on name the cycle: a run that goes on amid one began it long ago.
+        """
+        bind_contextvars(cycle=cycle.number)
         done = progress.decided * self._plan.programme.steps_per_cycle
         done += progress.update * self._plan.ppo.steps
         held = progress.hold_rates[-1]
@@ -46,6 +50,8 @@ class Watcher:
         match event:
             case kinds.RunStarted():
                 _LOG.info("run started", model=event.model, seed=event.seed)
+            case kinds.EvaluationStarted():
+                bind_contextvars(cycle=event.cycle)
             case kinds.CycleStarted():
                 bind_contextvars(cycle=event.cycle)
                 facts = {"target": event.target, "learning_rate": event.learning_rate}

@@ -14,7 +14,11 @@ import structlog
 from rich.console import Console
 
 from stairways import logs
+from stairways.bootstrap import App
+from stairways.cli.watching import Watcher
 from stairways.core import events as e
+from stairways.core.progress import Progress
+from stairways.core.values import Position
 from stairways.service.stairway.journal import decoded
 from stairways.store.opening import open_store
 from tests import processes
@@ -108,6 +112,22 @@ def test_every_line_of_training_names_its_run_and_from_its_first_event_on_its_po
     assert {line["run"] for line in lines[first : last + 1]} == {lines[first]["run"]}
     assert positions == sorted(positions)
     assert {line["cycle"] for line in lines[first + 1 : last]} == {1, 2}
+
+
+def test_lines_of_a_run_that_goes_on_amid_a_cycle_name_the_cycle() -> None:
+    plan = App(environment={}).plan()
+    watcher, cycle = Watcher(plan), plan.programme.cycles[2]
+    judged = {"cycle": 4, "attempt": 1, "parameters": "", "first_bar": 0, "last_bar": 9}
+    judged |= dict.fromkeys(("target", "setpoint", "base_margin", "margin_spread"), 0.0)
+    began = e.EvaluationStarted(**judged, authority=0.0, margin_reach=None)  # type: ignore[arg-type]  # any will do
+
+    with structlog.contextvars.bound_contextvars(run="r", cycle=None, position=None):
+        watcher.advanced(Progress(cycle=3, attempt=1, update=1, hold_rates=(0.7,)), cycle)
+        trained = structlog.contextvars.get_contextvars()["cycle"]
+        watcher.noted(began, Position(7))
+        validated = structlog.contextvars.get_contextvars()["cycle"]
+
+    assert (trained, validated) == (3, 4)
 
 
 def test_what_the_page_names_is_what_is_said(trained: tuple[str, list[Line]]) -> None:

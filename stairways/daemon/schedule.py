@@ -47,7 +47,7 @@ class DaemonRules:
 
     lease_seconds: int = 10  # of silence after which another daemon takes over
     poll_seconds: float = 1.0  # between two looks at the log and at the runs
-    stop_seconds: float = 10.0  # that a run has to finish its rollout before it is killed
+    stop_seconds: float = 8.0  # that a run has to finish its rollout before it is killed
 
     def __post_init__(self) -> None:
         for name in ("lease_seconds", "poll_seconds", "stop_seconds"):

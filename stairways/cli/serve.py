@@ -38,7 +38,7 @@ def command(
     if new_token is not None:
         _print_token(new_token, role)
         return
-    rules = _allowed(app.settings.console, host, port)
+    rules = allowed(app.settings.console, host, port)
     rules = rules if rules.tokens or rules.proxy_users else _with_token(rules)
     _serve(app, rules)
 
@@ -74,7 +74,7 @@ def _recorder(app: "App", open_logs: ExitStack) -> "Noted":
     return record
 
 
-def _allowed(rules: "ConsoleRules", host: str | None, port: int | None) -> "ConsoleRules":
+def allowed(rules: "ConsoleRules", host: str | None, port: int | None) -> "ConsoleRules":
     """Return the rules with what the command line says, if they are safe together."""
     chosen = replace(
         rules,

@@ -19,6 +19,9 @@ import numba
 from numba.core import config
 from numba.extending import register_jitable
 
+CACHE = "XDG_CACHE_HOME"
+"""The variable that names the user's cache folder, as every desktop and systemd know it."""
+
 _FOLDER_SETTING = "CACHE_DIR"  # numba makes its settings attributes at import
 Compiled = Any
 """A function of numba's, with ``compile`` and ``overloads``."""
@@ -67,7 +70,7 @@ def _digest(sources: Iterable[ModuleType]) -> str:
 
 def _folders(digest: str) -> Iterator[Path]:
     yield Path(__file__).parent / "__pycache__" / f"kernel-{digest}"
-    home = os.environ.get("XDG_CACHE_HOME")
+    home = os.environ.get(CACHE)
     yield (Path(home) if home else Path.home() / ".cache") / "stairways" / f"kernel-{digest}"
 
 

@@ -13,6 +13,8 @@ import pytest
 from sqlalchemy import make_url
 
 from stairways import __version__, settings
+from stairways.cli import serve
+from stairways.env import compiling
 from stairways.errors import StairwaysError
 from stairways.metrics.exporter import Exporter
 from stairways.metrics.rules import MetricsRules
@@ -25,6 +27,7 @@ OPS = Path(__file__).parents[2] / "ops"
 UNITS = sorted((OPS / "systemd").glob("*.service"))
 COMPOSE = (OPS / "container" / "compose.yaml").read_text(encoding="utf-8")
 CONTAINERFILE = (OPS / "container" / "Containerfile").read_text(encoding="utf-8")
+PAGE = (OPS.parent / "docs" / "deployment.md").read_text(encoding="utf-8")
 CONSTRAINTS = (OPS / "constraints.txt").read_text(encoding="utf-8").split()
 MOST_EXPOSED = 1.5
 SHARED, _, LISTED = COMPOSE.partition("\nsecrets:")[0].partition("\nservices:\n")
@@ -121,11 +124,41 @@ def test_nothing_is_published_beyond_this_machine() -> None:
     assert all(port.strip().startswith('"127.0.0.1:') for port in published)
 
 
-def test_what_a_service_mounts_is_there() -> None:
+def test_what_a_service_mounts_is_there_or_in_the_page_that_says_to_make_it() -> None:
     mounted = re.findall(r"(\.{1,2}/[\w./-]+):/", COMPOSE)
 
     assert mounted
-    assert [one for one in mounted if not (OPS / "container" / one).exists()] == []
+    missing = {one for one in mounted if not (OPS / "container" / one).exists()} - {"./bars"}
+    assert missing == set()
+    assert "install -d ops/container/bars" in PAGE
+
+
+def test_the_console_of_the_compose_file_may_listen() -> None:
+    given = dict(re.findall(r"^ +(STAIRWAYS_\w+): (\S+)", SERVICES["console"], re.MULTILINE))
+    shipped = OPS / "container" / "stairways.toml"
+
+    rules = settings.load(file=shipped, environment=given).console
+
+    assert (rules.host, rules.public_url) == ("0.0.0.0", "http://127.0.0.1:8463")  # noqa: S104 - inside
+    assert serve.allowed(rules, None, None) == rules
+    assert f'"127.0.0.1:{rules.port}:{rules.port}"' in SERVICES["console"]
+
+
+def test_a_service_keeps_its_data_in_a_volume_and_writes_nowhere_else() -> None:
+    for service, text in SERVICES.items():
+        anchored = "<<: *stairways" in text or "<<: *part" in text
+        assert anchored or "read_only: true" in text, service
+    (file,) = re.findall(r"--persistence\.file=(/\w+)/", SERVICES["pushgateway"])
+    assert f'"pushgateway:{file}"' in SERVICES["pushgateway"]
+    assert file == "/pushgateway"  # the one folder that its image gives to its user
+
+
+def test_compiled_code_is_kept_where_a_unit_and_a_container_may_write() -> None:
+    unit = (OPS / "systemd" / "stairways-daemon.service").read_text(encoding="utf-8")
+    for given, allowed in ((unit, "CacheDirectory=stairways"), (CONTAINERFILE, "XDG")):
+        assert allowed in given
+        (place,) = re.findall(rf"{compiling.CACHE}=(\S+)", given)
+        assert place in ("/var/cache/stairways", "/tmp/cache")  # noqa: S108 - of the container
 
 
 def test_hadolint_has_nothing_to_say_about_the_container_file() -> None:

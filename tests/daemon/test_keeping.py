@@ -470,7 +470,7 @@ def test_a_stopped_daemon_lets_runs_end_or_kills_them_when_their_time_is_up(
     daemon.stop("SIGTERM", hands.wait)
 
     assert hands.workers[0].told == ["stop", "kill"]
-    assert hands.passed == pytest.approx(40.0, abs=0.2)
+    assert hands.passed == pytest.approx(38.0, abs=0.2)
     assert hands.said(e.DaemonStopped)
 
 

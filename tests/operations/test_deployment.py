@@ -74,6 +74,14 @@ def test_a_unit_calls_commands_that_are_there(unit: Path) -> None:
         assert "Usage:" in asked(sys.executable, "-m", "stairways", name, "--help")
 
 
+@pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.stem)
+def test_a_unit_is_started_again_however_long_its_database_is_away(unit: Path) -> None:
+    text = unit.read_text(encoding="utf-8")
+
+    assert "Restart=on-failure" in text
+    assert "StartLimitIntervalSec=0" in text  # with a limit systemd gives up after a minute or so
+
+
 def compose_command() -> list[str]:
     """Return the compose of this machine, the plugin or the program of its own."""
     for command in (["docker", "compose"], ["docker-compose"]):

@@ -58,7 +58,7 @@ SCHEMAS: dict[type, tuple[str, int]] = {
     events.ReplayFinished: ("ReplayFinished", 1),
     events.LogVerified: ("LogVerified", 1),
     events.KeyRotated: ("KeyRotated", 1),
-    events.CheckpointSigned: ("CheckpointSigned", 1),
+    events.CheckpointSigned: ("CheckpointSigned", 2),
     events.SegmentSealed: ("SegmentSealed", 1),
     events.LegalHoldPlaced: ("LegalHoldPlaced", 1),
     events.LegalHoldLifted: ("LegalHoldLifted", 1),
@@ -115,6 +115,11 @@ def _authority_unknown(fields: dict[str, Json]) -> dict[str, Json]:
     return {**_saturation_unknown(fields), "bonus_ratio": None, "margin_reach": None}
 
 
+def _no_roots_kept(fields: dict[str, Json]) -> dict[str, Json]:
+    """Bring CheckpointSigned from version 1 to 2: no roots of subtrees were kept with it."""
+    return {**fields, "subtrees": None}
+
+
 UPCASTERS: dict[tuple[str, int], Upcaster] = {
     ("ModelRolledBack", 1): _nobody_ordered,
     ("ControllerUpdated", 1): _steered_to_target,
@@ -124,6 +129,7 @@ UPCASTERS: dict[tuple[str, int], Upcaster] = {
     ("FoldTestStarted", 1): _reach_unknown,
     ("FoldTestFinished", 1): _saturation_unknown,
     ("PolicyUpdated", 1): _authority_unknown,
+    ("CheckpointSigned", 1): _no_roots_kept,
 }
 """(name, schema) to the function that makes the payload one schema version newer."""
 

@@ -8,7 +8,6 @@ from pathlib import Path
 from stairways import codec
 from stairways.core.events import CheckpointSigned, KeyRotated
 from stairways.core.merkle import (
-    Edge,
     Span,
     consistency_spans,
     inclusion_spans,
@@ -18,6 +17,7 @@ from stairways.core.merkle import (
 )
 from stairways.core.values import Position, StreamName, digest_of
 from stairways.errors import ProofWrongError, SealError
+from stairways.service.roots import further_roots, kept_roots, span_root
 from stairways.service.verify.checkpoints import read_checkpoint
 from stairways.store.contract import Appended, Context, Encoded, EventStore
 from stairways.store.driver import Connection
@@ -38,7 +38,6 @@ from stairways.store.seal import (
 from stairways.store.sql import SqlStore
 
 OPERATOR = StreamName("operator")
-_LEAVES_A_PAGE = 65536
 
 
 def seal_log(store: SqlStore, key: PrivateKey, context: Context) -> str:
@@ -134,8 +133,9 @@ def prove_consistency(store: SqlStore, old: int, new: int) -> Sequence[bytes]:
     size = store.head().size
     if not 0 < old <= new <= size:
         raise SealError(f"The log has {size} events; ask for 0 < OLD <= NEW <= {size}.")
-    hashes = _span_roots(store, consistency_spans(old, new))
-    old_root, new_root = (_root(store, at) for at in (old, new))
+    old_root, new_root, *hashes = _span_roots(
+        store, [(0, old), (0, new), *consistency_spans(old, new)]
+    )
     if not is_consistent(old, new, old_root=old_root, new_root=new_root, proof=hashes):
         raise SealError("The stored hashes contradict each other. Run `stairways verify`.")
     return hashes
@@ -207,6 +207,8 @@ def _read(file: Path) -> bytes:
 def _sign_and_store(store: SqlStore, origin: str, context: Context, *keys: PrivateKey) -> str:
     """Sign the log, and store the note and the event that says so in one transaction."""
     head = store.head()
+    roots = kept_roots(store)
+    roots += further_roots(store, len(roots), head.size)
     note = sign(str(Checkpoint(origin, head.size, bytes.fromhex(head.root))), *keys).encode()
     signed = CheckpointSigned(
         checkpoint=len(store.checkpoints()) + 1,
@@ -215,6 +217,7 @@ def _sign_and_store(store: SqlStore, origin: str, context: Context, *keys: Priva
         root=head.root,
         keys=tuple(str(key.public) for key in keys),
         note=digest_of(note),
+        subtrees=digest_of(b"".join(roots)) if roots else None,
     )
 
     def keep(connection: Connection, _: Appended) -> None:
@@ -226,7 +229,8 @@ def _sign_and_store(store: SqlStore, origin: str, context: Context, *keys: Priva
 
     encoded = Encoded(*codec.type_of(signed), codec.encode(signed))
     own = replace(context, append_id=f"{context.append_id}-signed")
-    store.append(OPERATOR, None, [encoded], own, also=keep)
+    blobs = [b"".join(roots)] if roots else []
+    store.append(OPERATOR, None, [encoded], own, blobs=blobs, also=keep)
     return note.decode()
 
 
@@ -247,16 +251,5 @@ def _check_holds(proof: Proof, checkpoint: Checkpoint) -> None:
 
 
 def _span_roots(store: SqlStore, spans: Sequence[Span]) -> list[bytes]:
-    return [_span_edge(store, span).root() for span in spans]
-
-
-def _root(store: SqlStore, size: int) -> bytes:
-    return _span_edge(store, (0, size)).root()
-
-
-def _span_edge(store: SqlStore, span: Span) -> Edge:
-    first, last = span
-    edge = Edge()
-    for start in range(first, last, _LEAVES_A_PAGE):
-        edge = edge.extended(store.leaves(start + 1, min(last, start + _LEAVES_A_PAGE)))
-    return edge
+    kept = kept_roots(store)
+    return [span_root(store, kept, span) for span in spans]

@@ -204,7 +204,8 @@ EVENT_VIEWS = (
     _of(
         "checkpoints",
         "CheckpointSigned",
-        "checkpoint:whole origin:text size:whole root:text signers=keys:json note:text",
+        "checkpoint:whole origin:text size:whole root:text signers=keys:json note:text "
+        "subtrees:text",
     ),
     _of(
         "segments",

@@ -72,6 +72,7 @@ class CheckpointSigned:
     root: Digest
     keys: tuple[str, ...]  # public, of those who signed
     note: Digest  # SHA-256 of the signed note
+    subtrees: Digest | None  # blob of the roots over every 4,096 records, for quick proofs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -24,6 +24,7 @@ NAMING_FIELDS = {
     "ModelPromoted": ("state",),
     "SegmentSealed": ("segment",),
     "SkillMeasured": ("data",),
+    "CheckpointSigned": ("subtrees",),
 }
 """The fields that name a blob of the log, by type of event."""
 

@@ -68,6 +68,8 @@ class Shield:
         if "transfer-encoding" in headers:  # where its body ends, a proxy may see otherwise
             said = "Send what you send with its Content-Length."
             return _refusal(400, said, {"Connection": "close"})
+        if len(headers.getlist("authorization")) > 1:  # a proxy may have believed the other one
+            return _refusal(400, "Send one Authorization header, not several.")
         if len(scope["query_string"]) > LONGEST_QUERY or len(scope["path"]) > LONGEST_PATH:
             return _refusal(414, "That address is too long.")
         if not scope["path"].startswith(STATIC) and (wait := self._buckets.wait(address)):

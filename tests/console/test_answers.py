@@ -535,6 +535,21 @@ def test_no_second_request_hides_in_the_body_of_one(console: Console) -> None:
     assert console.get("/runs").status == 200
 
 
+@pytest.mark.parametrize("others", ["nobody's", AUDITOR])
+def test_of_two_authorization_headers_neither_counts(console: Console, others: str) -> None:
+    port = int(console.url.rpartition(":")[2])
+    asked = "".join(
+        f"Authorization: Bearer {token}\r\n" for token in (AUDITOR, others)
+    )  # RFC 9110, 5.3: a field that is no list is sent once
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as sent:
+        head = "GET /runs HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n"
+        sent.sendall(f"{head}{asked}\r\n".encode())
+        answer = b"".join(iter(lambda: sent.recv(65_536), b""))
+
+    assert answer.startswith(b"HTTP/1.1 400")
+    assert b"Send one Authorization header" in answer
+
+
 def test_bytes_that_are_no_request_are_answered_and_forgotten(console: Console) -> None:
     port = int(console.url.rpartition(":")[2])
     for rubbish in (

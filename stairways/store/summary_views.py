@@ -4,30 +4,39 @@ from collections.abc import Sequence
 
 from stairways.store.view import Column, OtherView
 
+_EVERY_EVENT = (
+    (Column("position", "whole"), "place in the log: 1, 2, 3 …"),
+    (Column("stream", "text"), "for example `run-20261123-k7x2` or `model-default`"),
+    (Column("version", "whole"), "place in the stream, from 1"),
+    (Column("type", "text"), "see [events.md](events.md)"),
+    (Column("schema", "whole"), "version of the type"),
+    (Column("recorded_at", "time"), "when it was written"),
+    (Column("actor", "text"), "who or what wrote it"),
+    (Column("correlation", "text"), "the run or command it belongs to"),
+    (Column("causation", "whole"), "position of the event that caused it, if one did"),
+    (Column("append_id", "text"), "names the append it came with"),
+    (Column("payload", "json"), "what it says; empty if it is in a sealed segment"),
+    (Column("leaf", "text"), "hash of the whole record, hexadecimal (RFC 6962)"),
+)
+
+_OF_EVERY_EVENT = """
+SELECT e.position AS position, s.name AS stream, a.version + e.position - a.first AS version,
+       e.type AS type, {schema} AS schema, {recorded_at} AS recorded_at, a.actor AS actor,
+       a.correlation AS correlation, a.causation AS causation, a.append_id AS append_id,
+       {payload_text} AS payload, {leaf} AS leaf"""
+
 OTHER_VIEWS: Sequence[OtherView] = (
     OtherView(
         "audit_events",
         "Every event of the log.",
-        (
-            (Column("position", "whole"), "place in the log: 1, 2, 3 …"),
-            (Column("stream", "text"), "for example `run-20261123-k7x2` or `model-default`"),
-            (Column("version", "whole"), "place in the stream, from 1"),
-            (Column("type", "text"), "see [events.md](events.md)"),
-            (Column("schema", "whole"), "version of the type"),
-            (Column("recorded_at", "time"), "when it was written"),
-            (Column("actor", "text"), "who or what wrote it"),
-            (Column("correlation", "text"), "the run or command it belongs to"),
-            (Column("causation", "whole"), "position of the event that caused it, if one did"),
-            (Column("append_id", "text"), "names the append it came with"),
-            (Column("payload", "json"), "what it says; empty if it is in a sealed segment"),
-            (Column("leaf", "text"), "hash of the whole record, hexadecimal (RFC 6962)"),
-        ),
-        """
-SELECT e.position AS position, s.name AS stream, a.version + e.position - a.first AS version,
-       e.type AS type, {schema} AS schema, {recorded_at} AS recorded_at, a.actor AS actor,
-       a.correlation AS correlation, a.causation AS causation, a.append_id AS append_id,
-       {payload_text} AS payload, {leaf} AS leaf
-{appended}""",
+        _EVERY_EVENT,
+        _OF_EVERY_EVENT + "\n{appended}",
+    ),
+    OtherView(
+        "audit_stream_events",
+        "Every event again, found by its stream: for questions by stream, actor or time.",
+        _EVERY_EVENT,
+        _OF_EVERY_EVENT + "\n{of_streams}",
     ),
     OtherView(
         "audit_runs",
@@ -183,6 +192,9 @@ PARTS = {
         "appended": """FROM events e
 JOIN appends a ON a.first = (SELECT max(b.first) FROM appends b WHERE b.first <= e.position)
 JOIN streams s ON s.id = a.stream""",
+        "of_streams": """FROM streams s
+JOIN appends a ON a.stream = s.id
+JOIN events e ON e.position BETWEEN a.first AND a.last""",
         "is_finished": "likely(f.run IS NOT NULL)",
         "schema": "e.schema",
         "recorded_at": (
@@ -211,6 +223,9 @@ LEFT JOIN LATERAL (SELECT max(b.first) AS first FROM appends b WHERE b.first <= 
      ON true
 LEFT JOIN appends a ON a.first = m.first
 LEFT JOIN streams s ON s.id = a.stream""",
+        "of_streams": """FROM streams s
+JOIN appends a ON a.stream = s.id
+LEFT JOIN events e ON e.position BETWEEN a.first AND a.last""",
         "is_finished": "f.run IS NOT NULL",
         "schema": "e.schema::bigint",
         "recorded_at": (
@@ -239,6 +254,9 @@ LEFT JOIN streams s ON s.id = a.stream""",
         "appended": """FROM log.events e
 ASOF JOIN log.appends a ON e.position >= a.first
 JOIN log.streams s ON s.id = a.stream""",
+        "of_streams": """FROM log.streams s
+JOIN log.appends a ON a.stream = s.id
+JOIN log.events e ON e.position BETWEEN a.first AND a.last""",
         "is_finished": "f.run IS NOT NULL",
         "schema": "CAST(e.schema AS BIGINT)",
         "recorded_at": "make_timestamptz(a.recorded_at)",

@@ -401,6 +401,25 @@ def test_one_run_is_read_through_its_own_appends(postgres_log: str) -> None:
     assert "first <= " not in plan
 
 
+def test_a_stream_an_actor_or_a_time_is_found_without_looking_at_every_event(
+    postgres_log: str,
+) -> None:
+    for clause in ("stream = 'operator'", "actor = 'ann'", "recorded_at > '2030-01-01'"):
+        plan = plan_of(postgres_log, f"SELECT * FROM audit_stream_events WHERE {clause}")
+
+        assert re.search(r"position\"? >= a.first", plan)
+        assert "first <= " not in plan
+
+
+def test_every_event_is_shown_once_by_both_ways(log: SqlStore) -> None:
+    everything = "SELECT * FROM {} ORDER BY position"
+
+    found = ask(log, everything.format("audit_stream_events")).rows
+
+    assert found == ask(log, everything.format("audit_events")).rows
+    assert len(found) == log.head().size
+
+
 def plan_of(url: str, statement: str) -> str:
     """Return how PostgreSQL would answer, as text."""
     with psycopg.connect(url.replace("+psycopg", "")) as connection:

@@ -36,7 +36,10 @@ ROWS_A_GROUP = 10_000
 Row = dict[str, Any]
 
 VIEWS: Mapping[str, EventView] = {view.type: view for view in EVENT_VIEWS}
-_BY_NAME = {view.name.removeprefix(PREFIX): view for view in all_views()}
+_AGAIN = "audit_stream_events"
+"""The view that shows the rows of another once more, in another order."""
+
+_BY_NAME = {view.name.removeprefix(PREFIX): view for view in all_views() if view.name != _AGAIN}
 _GENERAL = "events"
 
 

@@ -8,7 +8,7 @@ a daemon may be killed at any moment and another goes on where it was.
 import contextlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import structlog
 
@@ -338,14 +338,13 @@ class Daemon:
                 schedule=name, due=fire.due, run=fire.run, attempts=attempt, reason=reason
             )
         else:
-            pause = timedelta(seconds=schedule.backoff * 2 ** (attempt - 1))
             failed = e.ScheduleRetried(
                 schedule=name,
                 due=fire.due,
                 run=fire.run,
                 attempt=attempt,
                 reason=reason,
-                retry_at=self._out.clock() + pause,
+                retry_at=self._out.clock() + schedule.pause_after(attempt),
             )
         told = {"attempt": attempt, "reason": reason, "position": self._append(name, failed)}
         _LOG.error("attempt failed", schedule=name, run=fire.run, **told)

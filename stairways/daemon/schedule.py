@@ -21,6 +21,9 @@ _SHORTCUTS = {
 }
 
 
+LONGEST = 366 * 86_400
+"""Seconds that a schedule may wait for anything: a year, so that no sum of times overflows."""
+
 TRIGGER = ("cron", "every", "timezone")
 """The settings that say when a schedule is due."""
 
@@ -85,6 +88,8 @@ class Schedule:
             raise ValueError("give either bars or data")
         if min(self.every, self.backoff, self.late) < 0:
             raise ValueError("every, backoff and late must not be negative")
+        if max(self.every, self.backoff, self.late) > LONGEST:
+            raise ValueError(f"every, backoff and late must be at most {LONGEST} s, a year")
         if min(self.attempts, self.crashes) < 1:
             raise ValueError("attempts and crashes must be 1 or more")
         if self.start == "served" and any(one.startswith("--warm-start") for one in self.options):
@@ -124,6 +129,11 @@ class Schedule:
             return self
         options = (*self.options, f"--warm-start={parameters}")
         return replace(self, start="cold", options=options)
+
+    def pause_after(self, attempt: int) -> timedelta:
+        """Return how long to wait after the failed ``attempt``, counted from 1."""
+        doublings = min(attempt - 1, LONGEST.bit_length())  # more would change nothing
+        return timedelta(seconds=min(self.backoff * 2**doublings, LONGEST))
 
     def seed_of(self, fires: int) -> int:
         """Return the seed of the fire after ``fires`` others."""

@@ -83,6 +83,8 @@ def test_schedules_decide_nothing_about_a_run_by_hand(tmp_path: Path) -> None:
             '[schedule.x]\nevery=5\nbars=["a"]\n[schedule.x.settings]\nlog.database_url="x"',
             "log.database_url does not",
         ),
+        ('[schedule.x]\nevery=99999999999999999999\nbars=["a"]', "at most 31622400 s, a year"),
+        ('[schedule.x]\nevery=5\nbars=["a"]\nbackoff=9999999999999', "at most 31622400 s"),
         (
             '[schedule.x]\nevery=5\nbars=["a"]\nstart="served"\noptions=["--warm-start=m"]',
             "give either start",

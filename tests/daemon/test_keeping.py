@@ -9,7 +9,7 @@ from structlog.testing import capture_logs
 from stairways.core import events as e
 from stairways.core.values import Position, StreamName, digest_of
 from stairways.daemon.keeping import Daemon
-from stairways.daemon.schedule import Schedule
+from stairways.daemon.schedule import LONGEST, Schedule
 from stairways.daemon.standing import is_in_order, schedule_rows
 from stairways.errors import HaltedError, NoSuchScheduleError
 from stairways.service.operation import halt, schedules
@@ -246,6 +246,15 @@ def test_each_further_attempt_waits_twice_as_long(hands: Hands, minutely: Schedu
         daemon.tick()
 
     assert waits == [30, 60, 120]
+
+
+@pytest.mark.parametrize("attempt", [25, 1000, 10**12])
+def test_after_many_attempts_the_wait_is_a_year_and_no_more(
+    minutely: Schedule, attempt: int
+) -> None:
+    patient = replace(minutely, attempts=attempt + 1)
+
+    assert patient.pause_after(attempt).total_seconds() == LONGEST
 
 
 def test_a_standby_takes_over_the_run_of_a_daemon_that_fell_silent(

@@ -280,6 +280,9 @@ def key_file(key: Path | None) -> Check:
     try:
         mode = key.stat().st_mode
         name = read_key(key).name
+    except FileNotFoundError:
+        advice = "Make it with `stairways keys new --name NAME FILE`, or correct STAIRWAYS_KEY."
+        return Check("key", "problem", f"{key}: there is no such file", advice)
     except OSError as error:
         return Check("key", "problem", f"{key}: {error.strerror}", "Correct STAIRWAYS_KEY.")
     except StairwaysError as error:

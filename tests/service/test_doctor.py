@@ -156,6 +156,7 @@ def test_a_key_is_private_there_and_the_one_of_the_log(log: str, key: Path, tmp_
 
     checks = (unsigned, signed, foreign, missing, open_to_all, rubbish)
     assert [check.standing for check in checks] == ["warning", "ok", *["problem"] * 4]
+    assert "stairways keys new" in missing.advice
 
 
 def test_a_log_that_may_only_be_read_is_a_problem_where_schedules_are_kept(

@@ -157,7 +157,7 @@ def _of_log(figures: Figures, record: Record, event: e.Event) -> Figures:
             told = PushFigures(reports=(before.reports if before else 0) + 1, last=_time(record))
             return replace(figures, pushes=_with(figures.pushes, event.schedule, told))
         case _:  # what is left may be about a schedule, or about no figure of the log
-            known = schedules.evolve(figures.schedules, event, _time(record))
+            known = schedules.evolve(figures.schedules, event, _time(record), record.stream)
             return replace(figures, schedules=known)
 
 

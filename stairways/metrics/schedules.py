@@ -51,22 +51,28 @@ class ScheduleFigures:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Schedules:
-    """Every schedule by name, and whether a person halted all of them."""
+    """Every schedule by name, and whether a person halted all of them.
+
+    Daemons with other settings may share a log: what one of them no longer names, another may.
+    """
 
     by_name: Mapping[str, ScheduleFigures] = field(default_factory=dict)
+    named: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # by the stream of a daemon
     halted: bool = False
 
 
-def evolve(schedules: Schedules, event: e.Event, at: float) -> Schedules:
-    """Return the schedules after one more event, recorded ``at`` seconds since 1970."""
+def evolve(schedules: Schedules, event: e.Event, at: float, stream: str) -> Schedules:
+    """Return the schedules after one more event of a stream, ``at`` seconds since 1970."""
     match event:
         case e.TrainingHalted():
             return replace(schedules, halted=True)
         case e.HaltLifted():
             return replace(schedules, halted=False)
         case e.DaemonStarted():
-            kept = {name: schedules.by_name.get(name, _NEW) for name in event.schedules}
-            return replace(schedules, by_name=kept)
+            named = {**schedules.named, stream: event.schedules}
+            kept = dict.fromkeys(name for names in named.values() for name in names)
+            by_name = {name: schedules.by_name.get(name, _NEW) for name in kept}
+            return replace(schedules, by_name=by_name, named=named)
         case _ if isinstance(event, OfSchedule):
             before = schedules.by_name.get(event.schedule, _NEW)
             after = _after(before, event, at)

@@ -321,6 +321,15 @@ def test_a_schedule_that_the_settings_dropped_is_not_missed_any_more() -> None:
     assert set(told["stairways_schedule_paused"]) == {("weekly",)}
 
 
+def test_a_schedule_that_only_another_machine_keeps_is_missed_all_the_same() -> None:
+    other = e.DaemonStarted(holder="2@elsewhere", code_version="0.1.0", schedules=("weekly",))
+    log = with_more(trained.new_store(), *schedule_events(), stream="daemon-here")
+
+    told = samples(Follower(with_more(log, other, stream="daemon-elsewhere")).catch_up())
+
+    assert set(told["stairways_schedule_paused"]) == {("nightly",), ("weekly",)}
+
+
 def test_pause_and_halt_are_told_until_they_are_lifted() -> None:
     store = with_more(
         trained.new_store(),

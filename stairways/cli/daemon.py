@@ -273,9 +273,14 @@ class Signals:
 
 
 def _loop(app: "App", daemon: "Daemon", alarm: Any, signals: Signals) -> None:  # noqa: ANN401 - imported late
+    from stairways.daemon.supervisor import ALIVE, READY, tell  # noqa: PLC0415 - help must start light
+
     schedules, poll = app.settings.schedule, app.settings.daemon.poll_seconds
+    supervisor = app.environment.get("NOTIFY_SOCKET")
     alarm.set(schedules)
+    tell(supervisor, READY)
     while not signals.stop:
+        tell(supervisor, ALIVE)
         if signals.reload:
             signals.reload = False
             _reload(app, daemon, alarm)

@@ -1,6 +1,8 @@
 """Real daemons on real logs: killed, stopped, ordered about, told to halt."""
 
+import os
 import signal
+import socket
 from collections.abc import Callable
 
 import pytest
@@ -9,7 +11,7 @@ from stairways.core import events as e
 from stairways.service.replay.run import replay_run
 from stairways.service.verify.log import verify_log
 from stairways.store.opening import open_sql_store
-from tests.daemon.programs import Place
+from tests.daemon.programs import LONGEST, Place
 
 NewPlace = Callable[[str], Place]
 
@@ -86,3 +88,23 @@ def test_orders_from_another_shell_are_followed_and_a_halt_stops_all(new_place: 
     store = open_sql_store(place.url)
     assert replay_run(store, fired.run).clean
     store.close()
+
+
+def test_a_daemon_says_that_it_is_ready_once_a_reload_no_longer_ends_it_and_then_that_it_lives(
+    new_place: NewPlace,
+) -> None:
+    place = new_place("sqlite")
+    place.settle(cycles=1, cron="0 3 1 jan *")
+    name = f"stairways-test-{place.folder.name}-{os.getpid()}"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as supervisor:
+        supervisor.bind("\0" + name)
+        supervisor.settimeout(LONGEST)
+        daemon = place.start(NOTIFY_SOCKET=f"@{name}")
+
+        told = [supervisor.recv(64)]
+        daemon.send_signal(signal.SIGHUP)
+        told += [supervisor.recv(64), supervisor.recv(64)]
+
+    assert told == [b"READY=1", b"WATCHDOG=1", b"WATCHDOG=1"]
+    place.wait(lambda: "settings were read again" in place.said.read_text(), "reload")
+    place.stop()  # a supervisor that is gone does not matter

@@ -273,9 +273,10 @@ class Signals:
 
 
 def _loop(app: "App", daemon: "Daemon", alarm: Any, signals: Signals) -> None:  # noqa: ANN401 - imported late
-    from stairways.daemon.supervisor import ALIVE, READY, tell  # noqa: PLC0415 - help must start light
+    from stairways.daemon.supervisor import ALIVE, LONGEST_SILENCE, READY, tell  # noqa: PLC0415 - help must start light
 
-    schedules, poll = app.settings.schedule, app.settings.daemon.poll_seconds
+    schedules = app.settings.schedule
+    poll = min(app.settings.daemon.poll_seconds, LONGEST_SILENCE)
     supervisor = app.environment.get("NOTIFY_SOCKET")
     alarm.set(schedules)
     tell(supervisor, READY)

@@ -4,6 +4,8 @@ import contextlib
 import socket
 
 READY, ALIVE = "READY=1", "WATCHDOG=1"
+LONGEST_SILENCE = 60.0
+"""Seconds between two signs of life at most, however seldom the daemon is to look."""
 
 
 def tell(address: str | None, words: str) -> None:

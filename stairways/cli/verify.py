@@ -92,7 +92,7 @@ def _print(report: "VerifyReport") -> None:
     if report.found > len(report.findings):
         click.echo(f"… and {report.found - len(report.findings):,} more.", err=True)
     verdict = "nothing was changed" if report.clean else counted(report.found, "finding")
-    if any(finding.field.startswith("table ") for finding in report.findings):
+    if not report.rehashed:
         click.echo(f"NOTHING was rehashed, for want of tables: {verdict}.")
         return
     events, blobs = counted(report.size, "event"), counted(report.blobs, "blob")

@@ -7,11 +7,17 @@ by a trigger that drops what is written. ``service.verify`` holds what is there 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import Index, PrimaryKeyConstraint, UniqueConstraint
+from sqlalchemy import Column, Index, PrimaryKeyConstraint, UniqueConstraint
 
 from stairways.store.guards import GUARDS
 from stairways.store.tables import NOT_BULK, metadata
 
+_ON_POSTGRESQL = {
+    "BigInteger": "bigint",
+    "Integer": "integer",
+    "Text": "text",
+    "LargeBinary": "bytea",
+}
 TABLES = tuple(metadata.tables)
 _NAMES = ", ".join(f"'{name}'" for name in TABLES)
 
@@ -28,17 +34,35 @@ FOREIGN = {
     ),
     "postgresql": (
         "SELECT kind, name FROM ("  # noqa: S608 - names of ours
-        "SELECT 'trigger' AS kind, tgname AS name, tgrelid AS place"
+        "SELECT 'trigger' AS kind, tgname::text AS name, tgrelid AS place"
         " FROM pg_trigger WHERE NOT tgisinternal"
         " UNION ALL SELECT 'rule', rulename, ev_class FROM pg_rewrite WHERE rulename <> '_RETURN'"
         " UNION ALL SELECT 'row security of', relname, oid FROM pg_class"
         " WHERE relrowsecurity OR relforcerowsecurity"
+        # Rows of a table below are read as rows of the log, and who changes the one above changes
+        # the log's own without the triggers that guard its statements.
+        " UNION ALL SELECT 'table below', inhrelid::regclass::text, inhparent FROM pg_inherits"
+        " UNION ALL SELECT 'table above', inhparent::regclass::text, inhrelid FROM pg_inherits"
+        " UNION ALL SELECT 'no write-ahead log of', relname, oid FROM pg_class"
+        " WHERE relpersistence <> 'p'"
         ") found JOIN pg_class c ON c.oid = found.place"
         f" WHERE c.relnamespace = 'public'::regnamespace AND c.relname IN ({_NAMES})"
         " ORDER BY kind, name"
     ),
 }
 """Queries for what acts on the log's tables, by kind of database: what it is, and its name."""
+
+POSTGRES_COLUMNS = (
+    "SELECT c.relname || '.' || a.attname, format_type(a.atttypid, a.atttypmod)"  # noqa: S608 - as above
+    " || CASE WHEN a.attnotnull THEN ' not null' ELSE '' END"
+    " || CASE WHEN a.attcollation NOT IN (0, 'pg_catalog.default'::regcollation)"
+    " THEN ' collate ' || a.attcollation::regcollation ELSE '' END"
+    " || CASE WHEN a.atthasdef OR a.attidentity <> '' THEN ' filled by itself' ELSE '' END"
+    " FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid"
+    " WHERE a.attnum > 0 AND NOT a.attisdropped AND c.relkind = 'r'"
+    f" AND c.relnamespace = 'public'::regnamespace AND c.relname IN ({_NAMES})"
+)
+"""Every column of the log's tables, and what it takes."""
 
 POSTGRES_INDEXES = (
     "SELECT i.relname, t.relname, array_to_string(ARRAY(SELECT a.attname FROM"  # noqa: S608 - as above
@@ -68,6 +92,20 @@ def foreign(kind: str, rows: Iterable[Sequence[object]]) -> list[str]:
     """Return what acts on the log's tables and was not made by a migration, of ``FOREIGN``."""
     ours = GUARDS[kind]
     return [f"{what} {name}" for what, name in rows if what != "trigger" or name not in ours]
+
+
+def expected_columns() -> dict[str, str]:
+    """Return every column of the log's tables and what it takes, as ``POSTGRES_COLUMNS`` says."""
+    return {
+        f"{table.name}.{column.name}": _taken_by(column)
+        for table in metadata.tables.values()
+        for column in table.columns
+    }
+
+
+def _taken_by(column: Column[Any]) -> str:
+    type_ = _ON_POSTGRESQL[type(column.type).__name__]
+    return type_ if column.nullable else f"{type_} not null"
 
 
 def expected_indexes() -> list[OnColumns]:

@@ -8,6 +8,7 @@ import contextlib
 import functools
 import os
 import sqlite3
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -153,12 +154,19 @@ def _parse(url: str) -> URL:
 
 def _revision(driver: Driver) -> str | None:
     """Return the migration the database stands at, or None if it has none."""
+    with _connected(driver) as connection:
+        if not inspect(connection).has_table("alembic_version"):
+            return None
+        found = connection.execute(text("SELECT version_num FROM alembic_version"))
+        return found.scalar()
+
+
+@contextlib.contextmanager
+def _connected(driver: Driver) -> Iterator[Connection]:
+    """Give a connection, and errors of the database as errors a caller can act on."""
     try:
         with driver.engine.connect() as connection:
-            if not inspect(connection).has_table("alembic_version"):
-                return None
-            found = connection.execute(text("SELECT version_num FROM alembic_version"))
-            return found.scalar()
+            yield connection
     except DBAPIError as error:
         cause = error.orig if isinstance(error.orig, Exception) else error
         raise driver.explain(cause) from error
@@ -205,7 +213,7 @@ def _check_origin(driver: Driver, revision: str | None) -> None:
 
 
 def _refuse_foreign(driver: Driver) -> None:
-    with driver.engine.connect() as connection:
+    with _connected(driver) as connection:
         names = inspect(connection).get_table_names()
     if {"events", "appends", "head"} <= set(names):
         raise SchemaMismatchError(
@@ -221,7 +229,7 @@ def _refuse_foreign(driver: Driver) -> None:
 
 def _check_guards(driver: Driver) -> None:
     """Raise ``SchemaMismatchError`` unless the log's own triggers are there, and no others."""
-    with driver.engine.connect() as connection:
+    with _connected(driver) as connection:
         present = connection.execute(text(QUERIES[driver.name])).all()
         acting = connection.execute(text(catalog.FOREIGN[driver.name])).all()
     if odd := catalog.foreign(driver.name, acting):

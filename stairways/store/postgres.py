@@ -15,9 +15,25 @@ from stairways.errors import LogBusyError, LogUnavailableError, StairwaysError
 from stairways.store.driver import Connection, Driver, EventRows, InsertEvents, Row
 
 _COPY = "COPY events (position, type, schema, payload, leaf) FROM STDIN (FORMAT BINARY)"
+_COMMIT = "'synchronous_commit'"
+_OURS = (
+    # An append waits for its turn and then reads what the one before it wrote.
+    "SET default_transaction_isolation = 'read committed'",
+    # A table of the same name elsewhere, a temporary one above all, is not the log.
+    "SET search_path = public, pg_temp",
+    # What was acknowledged is on disk. Stricter than on is left alone.
+    f"SELECT set_config({_COMMIT}, 'on', false) WHERE current_setting({_COMMIT}) = 'off'",
+)
+"""What a session must not take from the settings of its role or database, which others make."""
+
 _FIVE = struct.pack("!hi", 5, 8)  # columns, then the length of the position
 _LEAF = struct.pack("!i", 32)
 _NULL = struct.pack("!i", -1)
+
+
+_REFUSED = errors.ProgramLimitExceeded
+_ENDED = errors.IdleInTransactionSessionTimeout | errors.TransactionTimeout
+"""By these the server ends a session; they count as internal errors, and nothing was committed."""
 
 
 def postgres_driver(url: URL, patience: float, *, read_only: bool = False) -> Driver:
@@ -44,13 +60,14 @@ def postgres_driver(url: URL, patience: float, *, read_only: bool = False) -> Dr
 
 
 def _engine(url: URL, patience: float, *, read_only: bool) -> Engine:
-    engine = create_engine(url, connect_args={"connect_timeout": 10})
+    engine = create_engine(url, connect_args={"connect_timeout": 10, "client_encoding": "utf8"})
+    ours = [f"SET lock_timeout = {int(patience * 1000)}", *_OURS]
+    if read_only:
+        ours.append("SET default_transaction_read_only = on")
 
     @event.listens_for(engine, "connect")
     def prepare(connection: psycopg.Connection, _: object) -> None:
-        connection.execute(f"SET lock_timeout = {int(patience * 1000)}")
-        if read_only:
-            connection.execute("SET default_transaction_read_only = on")
+        connection.execute("; ".join(ours).encode())
         connection.commit()
 
     return engine
@@ -105,9 +122,9 @@ def copy_rows(rows: EventRows) -> bytes:
 
 def _is_lost(error: Exception) -> bool:
     """Say whether the connection went away, rather than the statement was refused."""
-    if isinstance(error, errors.LockNotAvailable | errors.QueryCanceled):
+    if isinstance(error, errors.LockNotAvailable | errors.QueryCanceled | _REFUSED):
         return False
-    return isinstance(error, psycopg.OperationalError)
+    return isinstance(error, psycopg.OperationalError | _ENDED)
 
 
 def _explain(error: Exception, engine: Engine, patience: float) -> StairwaysError:

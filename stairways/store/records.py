@@ -17,13 +17,24 @@ import orjson
 
 from stairways.codec import time_text
 from stairways.core.merkle import Edge
-from stairways.core.values import LARGEST_WHOLE_NUMBER, Digest, Position, StreamName, Version
+from stairways.core.values import (
+    LARGEST_WHOLE_NUMBER,
+    Digest,
+    Position,
+    StreamName,
+    Version,
+    is_utf8,
+)
 from stairways.errors import NotCanonicalError, WrongVersionError
 from stairways.store.contract import Appended, Batch, Context, Encoded, Head, Record
 from stairways.store.driver import EventRow, EventRows
 
 Frame = tuple[bytes, bytes]
 """The constant parts of a record: before the payload, and between position and version."""
+
+LONGEST_TEXT = 1000
+"""Bytes that stream, actor, correlation and append id may have: an index of PostgreSQL takes 2704,
+and all four go through its driver's pipeline; see ``store.sql``."""
 
 _HASHED_AT_ONCE = 512
 """Events whose rows are given to the database while the next ones are hashed."""
@@ -257,10 +268,21 @@ def check_context(stream: StreamName, events: Sequence[Encoded], context: Contex
         if not text:
             raise NotCanonicalError(f"The {name} of an append must not be empty.")
     for name, text in {**named, "correlation": context.correlation}.items():
-        if "\x00" in text:
-            raise NotCanonicalError(f"The {name} {text!r} holds a zero byte.")
+        _check_text(name, text)
     if not 0 <= (context.causation or 0) <= LARGEST_WHOLE_NUMBER:
         raise NotCanonicalError(f"The causation {context.causation} is no position.")
+
+
+def _check_text(name: str, text: str) -> None:
+    if "\x00" in text:
+        raise NotCanonicalError(f"The {name} {text!r} holds a zero byte.")
+    if not is_utf8(text):
+        raise NotCanonicalError(f"The {name} {text!r} holds a lone surrogate, which is no text.")
+    if (size := len(text.encode())) > LONGEST_TEXT:
+        raise NotCanonicalError(
+            f"The {name} of an append may have {LONGEST_TEXT} bytes, not {size}: it names, and "
+            "what there is to say belongs in an event."
+        )
 
 
 def head_of(edge: Edge) -> Head:

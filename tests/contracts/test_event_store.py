@@ -1,5 +1,6 @@
 """Every promise of the store contract, on every store."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from threading import Thread
 
@@ -115,6 +116,31 @@ def test_an_append_without_events_is_refused(store: EventStore) -> None:
 def test_a_stream_name_that_no_database_keeps_is_refused(store: EventStore, name: str) -> None:
     with pytest.raises(NotCanonicalError, match="stream"):
         store.append(StreamName(name), NEW, [step(1)], by("a"))
+
+
+@pytest.mark.parametrize("odd", ["half a \ud83d", "x" * 1001, "ü" * 501])
+@pytest.mark.parametrize("which", ["stream", "actor", "correlation", "append_id"])
+def test_a_name_that_is_no_text_or_a_story_is_refused(
+    store: EventStore, which: str, odd: str
+) -> None:
+    stream = StreamName(odd) if which == "stream" else RUN
+    contexts = {
+        "actor": replace(by("a"), actor=odd),
+        "correlation": replace(by("a"), correlation=odd),
+        "append_id": by(odd),
+    }
+    context = contexts.get(which, by("a"))
+    with pytest.raises(NotCanonicalError, match=which):
+        store.append(stream, NEW, [step(1)], context)
+    assert store.head().size == 0
+
+
+def test_names_may_be_as_long_as_is_said(store: EventStore) -> None:
+    longest = np.random.default_rng(1).bytes(500).hex()  # nothing that could be compressed
+    context = Context(actor=longest, correlation=longest, append_id=longest)
+    store.append(StreamName(longest), NEW, [step(1)], context)
+    [record] = store.read()
+    assert {record.stream, record.actor, record.correlation, record.append_id} == {longest}
 
 
 def test_names_are_kept_character_by_character(store: EventStore) -> None:

@@ -123,6 +123,17 @@ def test_a_log_without_a_table_says_that_nothing_was_rehashed(log: Path) -> None
     assert "Root" not in result.stdout
 
 
+def test_a_table_that_is_no_longer_as_it_was_made_is_rehashed_all_the_same(log: Path) -> None:
+    with contextlib.closing(sqlite3.connect(log)) as opened:
+        opened.execute("DROP TABLE leases")
+
+    result = verify(log)
+
+    assert result.exit_code == 1, result.output
+    assert "table leases is missing" in result.stderr
+    assert "Root" in result.stdout
+
+
 def test_one_finding_is_a_finding_and_nobody_is_said_to_have_given_a_key(log: Path) -> None:
     store = open_sql_store(f"sqlite:///{log}")
     note = seal_log(store, new_key("example.org/log"), by("seal"))

@@ -133,6 +133,9 @@ CREATE TRIGGER evil BEFORE INSERT ON checkpoints FOR EACH ROW EXECUTE FUNCTION n
         ("postgres", DROPPING),
         ("postgres", "CREATE RULE evil AS ON INSERT TO blobs DO INSTEAD NOTHING"),
         ("postgres", "ALTER TABLE events ENABLE ROW LEVEL SECURITY"),
+        ("postgres", "CREATE TABLE evil () INHERITS (events)"),
+        ("postgres", "CREATE TABLE evil (note bytea); ALTER TABLE checkpoints INHERIT evil"),
+        ("postgres", "ALTER TABLE head SET UNLOGGED"),
     ],
 )
 def test_what_acts_on_the_log_beside_its_guards_is_found_and_nothing_is_written(
@@ -143,9 +146,34 @@ def test_what_acts_on_the_log_beside_its_guards_is_found_and_nothing_is_written(
     change(url, statement)
 
     [field] = found(url)
-    assert "evil" in field or field == "row security of events"
+    assert "evil" in field or field in ("row security of events", "no write-ahead log of head")
     with pytest.raises(SchemaMismatchError, match=r"acts on the log .* remove it, and run"):
         write(url, "b", "StepTaken")
+
+
+NO_VIEWS = """DO $$ DECLARE name text; BEGIN
+ FOR name IN SELECT viewname FROM pg_views WHERE schemaname = 'public' LOOP
+ EXECUTE 'DROP VIEW IF EXISTS ' || name || ' CASCADE'; END LOOP; END $$"""
+
+
+@pytest.mark.parametrize(
+    ("statement", "named"),
+    [
+        ("ALTER TABLE events ALTER payload TYPE text USING encode(payload, 'escape')", "payload"),
+        ("ALTER TABLE events ADD note text", "note"),
+        ("ALTER TABLE events ADD note bigint GENERATED ALWAYS AS IDENTITY", "note"),
+        ("ALTER TABLE events ALTER leaf DROP NOT NULL", "leaf"),
+        ('ALTER TABLE events ALTER type TYPE text COLLATE "C"', "type"),
+        ("ALTER TABLE events ALTER schema SET DEFAULT 2", "schema"),
+    ],
+)
+def test_a_table_of_postgresql_that_was_made_otherwise_is_found(
+    new_log: Callable[[str], str], statement: str, named: str
+) -> None:
+    url = new_log("postgres")
+    change(url, NO_VIEWS, statement)
+    columns = [field for field in found(url) if field.startswith("column")]
+    assert columns == [f"column events.{named}"]
 
 
 GONE = ("index appends_of_stream", "index of appends by stream, first")

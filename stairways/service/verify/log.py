@@ -66,6 +66,7 @@ class VerifyReport:
     checkpoints: int
     findings: Sequence[Finding]  # the first ones, by position
     found: int  # all of them
+    rehashed: bool = True  # False if there was nothing to rehash, for want of tables
 
     @property
     def clean(self) -> bool:
@@ -176,6 +177,7 @@ def _without_tables(missing: Sequence[str]) -> VerifyReport:
         checkpoints=0,
         findings=findings,
         found=len(findings),
+        rehashed=False,
     )
 
 

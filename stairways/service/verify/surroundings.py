@@ -1,14 +1,16 @@
 """Hold what a database keeps beside the rows of a log against what the migrations make of it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from stairways.errors import SchemaMismatchError
 from stairways.service.verify.findings import Finding, shown
 from stairways.store.catalog import (
     ON_SQLITE,
+    POSTGRES_COLUMNS,
     POSTGRES_INDEXES,
     TABLES,
     OnColumns,
+    expected_columns,
     expected_indexes,
     index_of,
 )
@@ -69,6 +71,7 @@ def _on_postgres(log: RawLog) -> Iterator[Finding]:
     for name, query in (("records", RECORDS), *queries("postgresql")):
         if not _answers_alike(log, name, columns[name], query):
             yield Finding(None, f"view {name}", "as migrations make it", "something else")
+    yield from _odd_columns(dict(log.rows(POSTGRES_COLUMNS)))
     rows = log.rows(POSTGRES_INDEXES)
     wanted = set(expected_indexes())
     present = {index_of(row): str(row[0]) for row in rows if row[5]}
@@ -76,6 +79,14 @@ def _on_postgres(log: RawLog) -> Iterator[Finding]:
         yield Finding(None, str(index), "in use", "missing, or not")
     for index in sorted(present.keys() - wanted):
         yield _odd(index, present[index])
+
+
+def _odd_columns(present: Mapping[str, str]) -> Iterator[Finding]:
+    wanted = expected_columns()
+    for name in sorted(wanted.keys() | present.keys()):
+        expected, actual = wanted.get(name, "no such column"), present.get(name, "missing")
+        if expected != actual:
+            yield Finding(None, f"column {name}", expected, actual)
 
 
 def _answers_alike(log: RawLog, name: str, columns: str, query: str) -> bool:

@@ -15,7 +15,8 @@ from stairways.cli.columns import (
     ROLLBACKS,
     TRAIL,
 )
-from stairways.cli.printing import Form, form_options, print_rows
+from stairways.cli.printing import Form, form_options, print_rows, utc_text
+from stairways.cli.speaking import say
 from stairways.service import audit
 from stairways.service.audit import Link
 from stairways.service.runs import find_run
@@ -88,7 +89,12 @@ def as_of(app: App, form: Form, time: datetime, model: str | None) -> None:
         rows = audit.as_of(log, time, model)
         print_rows(app.out, rows, AS_OF if form == "table" else ALL_OF_AS_OF, form)
         if not rows:
-            click.echo("Nothing was decided about any such model until then.", err=True)
+            say("Nothing was decided about any such model until then.")
+        if (last := audit.last_time(log)) is not None and last < time:
+            end = utc_text(last)
+            say(
+                f"That is after the newest event of this log, of {end}: what came since may differ."
+            )
 
 
 def _link_row(link: Link, form: Form) -> Row:

@@ -1,7 +1,6 @@
 """``stairways audit events``, ``steps`` and ``show``: what the log holds, record by record."""
 
 import json
-from collections import deque
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 from itertools import islice
@@ -79,16 +78,18 @@ def events(
     """
     if follow and (wanted["to"] or wanted["cycle"] is not None or limit):
         raise click.UsageError("--follow has no end: leave out --to, --cycle and --limit.")
+    _refuse_what_nothing_passes(wanted)
     with asked(app, "events", tail=tail, limit=limit, follow=follow, **wanted) as log:
         if wanted["run"] or wanted["cycle"] is not None:
             wanted["run"] = find_run(log, wanted["run"] or LATEST)
         wanted["after"] = Position(wanted["after"] or START)
-        found = audit.events(log, Filter(**wanted))
-        if tail is not None:
-            found = iter(deque(found, maxlen=tail))
+        if tail is None:
+            found = audit.events(log, Filter(**wanted))
+        else:
+            found = iter(audit.newest(log, Filter(**wanted), tail))
         if follow:
             follow_events(app, log, found, Filter(**wanted), form)  # until interrupted
-        bounded = _bounded(found, 0 if tail else limit, form)
+        bounded = _told_if_none(_bounded(found, 0 if tail else limit, form))
         if form == "table":
             print_rows(app.out, map(told_row, bounded), EVENTS, form)
         else:
@@ -131,6 +132,23 @@ def show(app: App, position: int, *, as_json: bool) -> None:
         else:
             _print_shown(found)
     raise SystemExit(0 if found.sound else FOUND)
+
+
+def _refuse_what_nothing_passes(wanted: dict[str, Any]) -> None:
+    """Refuse bounds that exclude each other, which a typing error makes."""
+    for lower, upper in (("since", "until"), ("after", "to")):
+        if wanted[lower] and wanted[upper] is not None and wanted[lower] >= wanted[upper]:
+            raise click.UsageError(f"Nothing is after --{lower} and before --{upper}: swap them.")
+
+
+def _told_if_none(found: Iterable[T]) -> Iterator[T]:
+    """Yield what was found; where that is nothing, say so, lest it be taken for a failure."""
+    nothing = True
+    for item in found:
+        nothing = False
+        yield item
+    if nothing:
+        say("No event of this log passes these filters.")
 
 
 def _bounded(found: Iterable[T], limit: int | None, form: Form) -> Iterator[T]:

@@ -207,10 +207,34 @@ def test_validation_steps_can_be_asked_for_a_cycle(recorded: Path) -> None:
 
 
 def test_a_cycle_that_is_not_there_is_refused(recorded: Path) -> None:
-    result = audit(recorded, "steps", "--cycle", "9")
+    for question in ("steps", "gates"):
+        result = audit(recorded, question, "--cycle", "9")
 
-    assert result.exit_code == 2
-    assert "has no cycle 9 so far" in result.stderr
+        assert (result.exit_code, result.stdout) == (2, "")
+        assert "has no cycle 9 so far" in result.stderr
+
+
+def test_filters_that_nothing_can_pass_are_refused_and_those_nothing_passes_say_so(
+    recorded: Path,
+) -> None:
+    swapped = audit(recorded, "events", "--since", "2026-02-01", "--until", "2026-01-01")
+    behind = audit(recorded, "events", "--after", "5", "--to", "3")
+    nobody = audit(recorded, "events", "--actor", "nobody", "--json")
+
+    assert (swapped.exit_code, behind.exit_code, nobody.exit_code) == (2, 2, 0)
+    assert "--since" in swapped.stderr
+    assert "--after" in behind.stderr
+    assert json.loads(nobody.stdout) == []
+    assert "No event of this log passes these filters." in nobody.stderr
+
+
+def test_the_newest_events_are_the_last_of_all_that_pass(recorded: Path) -> None:
+    for filters in ((), ("--type", "GateDecided"), ("--run", RUNS[0]), ("--cycle", "1")):
+        every = rows(audit(recorded, "events", *filters, "--to", "900", "--json"))
+
+        last = audit(recorded, "events", *filters, "--to", "900", "--tail", "7", "--json")
+
+        assert rows(last) == every[-7:]
 
 
 def test_a_record_is_shown_with_the_line_whose_hash_is_in_the_log(recorded: Path) -> None:

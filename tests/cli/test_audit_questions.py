@@ -112,7 +112,16 @@ def test_as_of_tells_what_was_served_and_who_decided(made_up_log: str) -> None:
     assert (now["model"], now["run"], now["cycle"]) == ("pair", "r1", 1)
     assert (now["decided_by"], now["recorded_by"]) == ("the gates", "ann@desk")
     assert rows(ask(made_up_log, "as-of", "1999-01-01", "--json")) == []
-    assert rows(ask(made_up_log, "as-of", "2999-01-01", "--model", "other", "--json")) == []
+
+
+def test_as_of_refuses_a_model_nobody_knows_and_says_where_the_log_ends(made_up_log: str) -> None:
+    unknown = ask(made_up_log, "as-of", "2999-01-01", "--model", "other", "--json")
+    later = ask(made_up_log, "as-of", "2999-01-01")
+
+    assert (unknown.exit_code, unknown.stdout) == (2, "")
+    assert "There is no model other; the log knows: " in unknown.stderr
+    assert "after the newest event of this log" in later.stderr
+    assert "after the newest" not in ask(made_up_log, "as-of", "1999-01-01").stderr
 
 
 def test_as_of_names_the_person_who_decided_against_the_gates(made_up_log: str) -> None:

@@ -3,6 +3,7 @@
 import contextlib
 import csv
 import hashlib
+import html
 import io
 import json
 import select
@@ -21,6 +22,7 @@ from stairways.console.pages import PAGES
 from stairways.core.merkle import leaf_hash
 from stairways.core.values import Position
 from stairways.service.audit.browsing import ROWS
+from stairways.service.audit.sentences import sentence
 from stairways.service.seal import check_proof, checkpoint_of
 from stairways.store.records import record_bytes
 from stairways.store.seal import new_key, parse_public_key
@@ -291,6 +293,12 @@ def test_stored_markup_is_text_on_every_page(console: Console, store: SqlStore) 
         for evil in ("<script>alert", "<img src=x", "\u202e", "\x07", "49\u202e"):
             assert evil not in text, path
     assert "&lt;script&gt;alert(1)" in console.get("/events").text
+
+
+def test_a_record_is_told_in_words_above_its_fields(console: Console, store: SqlStore) -> None:
+    gate = next(store.read(types=("GateDecided",)))
+
+    assert sentence(gate) in html.unescape(console.get(f"/events/{gate.position}").text)
 
 
 def test_every_answer_carries_the_policy(console: Console) -> None:

@@ -79,6 +79,7 @@ def show_event(call: Call) -> Response:
         "event.html",
         record=record,
         said=payload(record),
+        words=sentence(record),
         raw=record_bytes(record).decode(errors="backslashreplace"),
         proof=proven(call.desk, record),
         caused=caused,

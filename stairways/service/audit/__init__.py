@@ -13,13 +13,14 @@ from stairways.service.audit.asking import (
     cycles,
     events,
     gates,
+    newest,
     payload,
     runs,
     steering,
     steps,
 )
 from stairways.service.audit.comparison import Difference, diff
-from stairways.service.audit.decisions import as_of, rollbacks
+from stairways.service.audit.decisions import as_of, last_time, rollbacks
 from stairways.service.audit.evidence import Link, why
 from stairways.service.audit.lineage import Lineage, lineage
 from stairways.service.audit.proving import Shown, show
@@ -41,7 +42,9 @@ __all__ = [
     "diff",
     "events",
     "gates",
+    "last_time",
     "lineage",
+    "newest",
     "payload",
     "record_asked",
     "rollbacks",

@@ -2,6 +2,7 @@
 
 import heapq
 import json
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
@@ -27,6 +28,12 @@ from stairways.store.contract import START, Record
 from stairways.store.sql import SqlStore
 
 Row = dict[str, Any]
+
+TAIL = 1_000
+"""Positions at the end of the log that are looked at first for the newest records."""
+
+TAIL_GROWS = 8
+"""How many times further back each next look begins."""
 
 MONEY = frozenset({"prices", "costs", "interest", "borrow", "cash", "equity"})
 ORDERS = ("sell", "hold", "buy")
@@ -79,7 +86,12 @@ def _steered(steered: Mapping[Attempt, Steering], row: Row) -> Steering:
 
 
 def gates(store: SqlStore, run: str, cycle: int | None = None) -> list[Row]:
-    """Return every gate decision of a run, or of one of its cycles, in order."""
+    """Return every gate decision of a run, or of one of its cycles, in order.
+
+    Raises ``NoSuchEventError`` for a cycle that the run has not begun.
+    """
+    if cycle is not None:
+        _range(store, Filter(run=run, cycle=cycle))
     return [_timed(row) for row in folded_gates(store, run) if cycle in (None, row["cycle"])]
 
 
@@ -89,6 +101,21 @@ def events(store: SqlStore, wanted: Filter) -> Iterator[Record]:
         wanted = replace(wanted, to=Position(min(wanted.to, store.head().size)))
     found = _of_run(store, wanted, *_range(store, wanted)) if wanted.run else _of_log(store, wanted)
     return (record for record in found if _passes(record, wanted))
+
+
+def newest(store: SqlStore, wanted: Filter, count: int) -> list[Record]:
+    """Return the last ``count`` records that pass the filter, in the order of the log.
+
+    The log is read from its end, as far back as it takes.
+    """
+    end = store.head().size if wanted.to is None else min(wanted.to, store.head().size)
+    first, width = end, max(TAIL, 2 * count)
+    while True:
+        first, width = max(int(wanted.after), end - width), width * TAIL_GROWS
+        part = replace(wanted, after=Position(first), to=Position(end))
+        found = deque(events(store, part), maxlen=count)
+        if len(found) == count or first <= wanted.after:
+            return list(found)
 
 
 def steps(

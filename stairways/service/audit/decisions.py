@@ -8,6 +8,7 @@ from stairways.core import events as e
 from stairways.core.values import Position
 from stairways.readmodels.batch import MODEL_STREAM, RUN_STREAM, decoded
 from stairways.service.audit.asking import Row
+from stairways.service.audit.models import runs_of_model
 from stairways.store.contract import EventStore, Record
 
 DECISIONS = ("ModelPromoted", "ModelRolledBack", "GateOverridden", "CycleVerdict")
@@ -40,8 +41,10 @@ def as_of(store: EventStore, moment: datetime, model: str | None = None) -> list
     """Return what each model served at a moment, since when, and who decided it on what.
 
     A model that had nothing promoted yet is a row without parameters; one that did not exist
-    yet is none.
+    yet is none. Raises ``NoSuchRunError`` for a ``model`` that the log does not know at all.
     """
+    if model is not None:
+        runs_of_model(store, model)
     streams = [s for s in store.streams(MODEL_STREAM) if model in (None, s[len(MODEL_STREAM) :])]
     rows = []
     for stream in streams:
@@ -52,6 +55,13 @@ def as_of(store: EventStore, moment: datetime, model: str | None = None) -> list
             name = stream.removeprefix(MODEL_STREAM)
             rows.append(_served(name, last) if last else {"model": name, **_NOTHING})
     return rows
+
+
+def last_time(store: EventStore) -> datetime | None:
+    """Return when the newest event of the log was written, None if there is none."""
+    size = store.head().size
+    last = next(iter(store.read(after=Position(max(0, size - 1)), until=Position(size))), None)
+    return None if last is None else last.recorded_at
 
 
 def serving(records: list[Record]) -> Decision | None:

@@ -57,9 +57,13 @@ def lineage(store: SqlStore, wanted: str) -> Lineage:
         )
     named = list(_named(store, wanted))
     found = sorted({digest for digest, _ in named})
-    if len(found) != 1:
-        known = f"these do: {', '.join(found[:3])}" if found else "no event names one"
-        raise NoSuchEventError(f"Not exactly one digest begins with {wanted}: {known}.")
+    if not found:
+        raise NoSuchEventError(f"No event names a digest that begins with {wanted}.")
+    if len(found) > 1:
+        some = ", ".join(found[:3])
+        raise NoSuchEventError(
+            f"{len(found)} digests begin with {wanted}: {some} … Give more of it."
+        )
     digest, mentions = Digest(found[0]), tuple(mention for _, mention in named)
     grown = _grown(store)
     return Lineage(

@@ -4,13 +4,14 @@ import heapq
 from collections.abc import Iterable, Iterator
 
 from stairways.core.values import StreamName
-from stairways.errors import NoSuchEventError, NoSuchRunError
+from stairways.errors import NoSuchEventError
 from stairways.readmodels.batch import MODEL_STREAM
-from stairways.service.audit.asking import Filter, Row, events, payload
+from stairways.service.audit.asking import Filter, Row, events
+from stairways.service.audit.models import runs_of_model
 from stairways.service.audit.sentences import sentence
-from stairways.service.runs import run_names, run_stream
+from stairways.service.runs import run_stream
 from stairways.service.stairway.journal import LANDMARKS
-from stairways.store.contract import EventStore, Record
+from stairways.store.contract import Record
 from stairways.store.sql import SqlStore
 
 TOLD = tuple(name for name in LANDMARKS if name != "PolicyUpdated")
@@ -58,25 +59,11 @@ def _check_known(store: SqlStore, actor: str) -> None:
 
 def _of_model(store: SqlStore, model: str) -> Iterator[Record]:
     """Yield what a model's own stream says and what its runs say, in the order of the log."""
-    stream = StreamName(MODEL_STREAM + model)
-    runs = _runs_of(store, model)
-    if not runs and stream not in store.streams(MODEL_STREAM):
-        known = ", ".join(s.removeprefix(MODEL_STREAM) for s in store.streams(MODEL_STREAM))
-        raise NoSuchRunError(f"There is no model {model}; the log knows: {known or 'none'}.")
+    stream, runs = StreamName(MODEL_STREAM + model), runs_of_model(store, model)
     reads = [
         store.read(stream=one, types=TOLD) for one in (stream, *(run_stream(run) for run in runs))
     ]
     yield from heapq.merge(*reads, key=lambda record: record.position)
-
-
-def _runs_of(store: EventStore, model: str) -> list[str]:
-    found = []
-    for run in run_names(store):
-        [start] = store.read(stream=run_stream(run), types=("RunStarted",), limit=1)
-        said = payload(start)
-        if isinstance(said, dict) and said.get("model") == model:
-            found.append(run)
-    return found
 
 
 def _is_of_run(record: Record, run: str) -> bool:

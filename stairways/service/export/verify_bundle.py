@@ -28,6 +28,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 Point = tuple[int, int, int, int]
@@ -142,6 +143,12 @@ def signed(key: bytes, text: bytes, signature: bytes) -> bool:
         return False
     challenge = int.from_bytes(hashlib.sha512(signature[:32] + key + text).digest(), "little")
     return same(times(scalar, BASE), add(nonce, times(challenge % ORDER, public)))
+
+
+def key_text(given: str | None) -> str | None:
+    """Return a public key that is given as text, or as a file that holds it."""
+    file = Path(given or "")
+    return file.read_text(errors="replace").strip() if given and file.is_file() else given
 
 
 def read_key(given: str) -> tuple[str, bytes]:
@@ -574,11 +581,11 @@ def main() -> int:
     """Check the bundle that is named and return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("bundle")
-    parser.add_argument("--key", help="public key of the log, from somewhere you trust")
+    parser.add_argument("--key", help="public key of the log or its file, from where you trust")
     parser.add_argument("--kept", action="append", default=[], help="a checkpoint you kept")
     options = parser.parse_args()
     try:
-        held = check(options.bundle, options.key, options.kept)
+        held = check(options.bundle, key_text(options.key), options.kept)
     except WrongError as wrong:
         print(f"WRONG        {wrong}")
         return 1

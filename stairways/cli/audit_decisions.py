@@ -92,9 +92,7 @@ def as_of(app: App, form: Form, time: datetime, model: str | None) -> None:
             say("Nothing was decided about any such model until then.")
         if (last := audit.last_time(log)) is not None and last < time:
             end = utc_text(last)
-            say(
-                f"That is after the newest event of this log, of {end}: what came since may differ."
-            )
+            say(f"The newest event of this log is of {end}; later ones are not in it yet.")
 
 
 def _link_row(link: Link, form: Form) -> Row:

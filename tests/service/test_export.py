@@ -35,7 +35,7 @@ from stairways.errors import ExportError
 from stairways.service.export.bundle import VERIFIER
 from stairways.service.export.charts import Scale
 from stairways.service.export.proofs import gaps, prove_records
-from stairways.service.export.report import falls_of, report_page
+from stairways.service.export.report import _counted, falls_of, report_page
 from stairways.service.export.report_facts import gather
 from stairways.service.export.story import records_of
 from stairways.service.export.tables import all_rows, columns_of, table_names, write_parquet
@@ -130,6 +130,13 @@ def test_a_stranger_finds_that_everything_holds(bundle: Path, key: PrivateKey) -
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.splitlines()[-1] == "everything holds, except what is named as not proven"
     assert re.search(r"balances +\d\d+ validation balances derived again", done.stdout)
+    file = bundle.parent / "log.pub"
+    file.write_text(f"{key.public}\n")
+    assert check(bundle, "--key", "log.pub", "--kept", str(kept)).stdout == done.stdout
+
+
+def test_a_report_counts_in_words_that_agree() -> None:
+    assert [_counted(count, "model") for count in (0, 1, 2)] == ["0 models", "1 model", "2 models"]
 
 
 def test_the_checker_in_the_bundle_is_the_one_of_the_program(bundle: Path) -> None:

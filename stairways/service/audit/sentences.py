@@ -14,7 +14,9 @@ def sentence(record: Record) -> str:
     """Return what a record says in one sentence; of one that cannot be read, that it cannot."""
     try:
         return said(decoded(record))
-    except (UnknownEventError, ValueError, TypeError):
+    except UnknownEventError as error:
+        return f"{record.type} that cannot be read: {error} Or is it damaged? `stairways verify`"
+    except (ValueError, TypeError):
         return f"{record.type} that cannot be read; run `stairways verify`"
 
 

@@ -82,8 +82,9 @@ def _head(facts: Facts) -> str:
         f"<header><h1>Run <code>{escape(facts.run)}</code></h1>"
         f"<p>Model <code>{escape(row['model'])}</code> on {symbols}; "
         f"{escape(row['status'])}; begun {time_words(row['started_at'])}, last event "
-        f"{time_words(row['last_at'])}. {row['steps']:,} environment steps, {row['promoted']} "
-        f"models promoted, {row['rollbacks']} rollbacks, {row['resumed']} interruptions. Served "
+        f"{time_words(row['last_at'])}. {row['steps']:,} environment steps, "
+        f"{_counted(row['promoted'], 'model')} promoted, {_counted(row['rollbacks'], 'rollback')}, "
+        f"{_counted(row['resumed'], 'interruption')}. Served "
         f"after it: <code>{escape(served)}</code>.</p>{simulated}"
         f"{_worth(facts)}"
         f'<p class="soft">Made by Stairways {escape(stairways.__version__)} from {facts.size:,} '
@@ -376,3 +377,7 @@ def _checking(facts: Facts) -> str:
         f"Without the log:</p><pre>stairways export {run} --format bundle --out run.zip\n"
         "python3 verify.py run.zip --key KEY</pre>",
     )
+
+
+def _counted(count: int, thing: str) -> str:
+    return f"{count} {thing}{'s' * (count != 1)}"

@@ -145,15 +145,14 @@ def signed(key: bytes, text: bytes, signature: bytes) -> bool:
     return same(times(scalar, BASE), add(nonce, times(challenge % ORDER, public)))
 
 
-def key_text(given: str | None) -> str | None:
-    """Return a public key that is given as text, or as a file that holds it."""
-    file = Path(given or "")
-    return file.read_text(errors="replace").strip() if given and file.is_file() else given
-
-
 def read_key(given: str) -> tuple[str, bytes]:
-    """Return name and key, with the byte before it, of a public key in the signed-note format."""
-    name, _, rest = given.partition("+")
+    """Return name and key, with the byte before it, of a public key in the signed-note format.
+
+    It is given as text, or as a file that holds it.
+    """
+    file = Path(given)
+    text = file.read_text(errors="replace").strip() if file.is_file() else given
+    name, _, rest = text.partition("+")
     key_hash, _, encoded = rest.partition("+")
     try:
         key = base64.b64decode(encoded, validate=True)
@@ -574,7 +573,7 @@ def check_signature(bundle: zipfile.ZipFile, key: str | None, size: int, root: b
         return
     if check_note(note, key) != (size, root):
         raise WrongError("the checkpoint is of another root")
-    print(f"signature    by {key.split('+')[0]} is right")
+    print(f"signature    by {read_key(key)[0]} is right")
 
 
 def main() -> int:
@@ -585,7 +584,7 @@ def main() -> int:
     parser.add_argument("--kept", action="append", default=[], help="a checkpoint you kept")
     options = parser.parse_args()
     try:
-        held = check(options.bundle, key_text(options.key), options.kept)
+        held = check(options.bundle, options.key, options.kept)
     except WrongError as wrong:
         print(f"WRONG        {wrong}")
         return 1

@@ -1,7 +1,9 @@
 """Snapshots as Prometheus reads them: a registry to scrape, text to print, a body to push."""
 
 import http.client
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from queue import Empty, SimpleQueue
 from urllib.error import HTTPError
 from urllib.parse import unquote, urlsplit, urlunsplit
 
@@ -18,6 +20,9 @@ from stairways.errors import PushFailedError
 from stairways.metrics.families import families, log_families, schedule_families
 from stairways.metrics.follower import Snapshot
 from stairways.metrics.rules import MetricsRules
+
+SLACK = 1.0
+"""Seconds after the time of each word of an answer when nobody waits for the rest of it."""
 
 Source = Callable[[], Iterator[Metric]]
 Handler = Callable[..., Callable[[], None]]
@@ -62,7 +67,8 @@ def push(snapshot: Snapshot, rules: MetricsRules, models: Sequence[str] | None =
 
     The metrics of the log are one group, whoever pushes them, so that the newest stand there.
     Those of schedules are not pushed: the daemon that keeps schedules is scraped.
-    Raises ``PushFailedError`` after at most about twice ``rules.timeout`` seconds.
+    Raises ``PushFailedError`` after at most about twice ``rules.timeout`` seconds,
+    however slowly the gateway answers.
     """
     _pushadd(rules, lambda: log_families(snapshot), {})
     of_models = families(snapshot, rules.period, models)
@@ -78,7 +84,7 @@ def _pushadd(rules: MetricsRules, source: Source, group: Mapping[str, str]) -> N
             registry_of(source),
             grouping_key=dict(group),
             timeout=rules.timeout,
-            handler=handler,
+            handler=_within(rules.timeout + SLACK, handler),
         )
     except HTTPError as error:
         raise PushFailedError(
@@ -108,6 +114,36 @@ def _place(gateway: str) -> tuple[str, Handler]:
         return basic_auth_handler(**request, username=user, password=password)  # type: ignore[arg-type]  # what the library passes on
 
     return without_user(gateway), handler
+
+
+def _within(seconds: float, handler: Handler) -> Handler:
+    """Return a handler that gives up after ``seconds``, however slowly an answer trickles in.
+
+    The library's own limit is one between two bytes. Whoever waits for the rest of such an answer
+    is a thread that nobody waits for.
+    """
+
+    def limited(**request: object) -> Callable[[], None]:
+        call, ended = handler(**request), SimpleQueue[Exception | None]()
+
+        def work() -> None:
+            try:
+                ended.put(call())  # None: it went well
+            except (OSError, http.client.HTTPException) as error:
+                ended.put(error)
+
+        def wait() -> None:
+            threading.Thread(target=work, name="push", daemon=True).start()
+            try:
+                error = ended.get(timeout=seconds)
+            except Empty:
+                raise TimeoutError("timed out") from None
+            if error is not None:
+                raise error
+
+        return wait
+
+    return limited
 
 
 def _first_line(error: HTTPError) -> str:

@@ -1,5 +1,6 @@
 """Metrics leave the program: scraped, pushed, printed; and nobody ever waits for them."""
 
+import contextlib
 import itertools
 import socket
 import subprocess
@@ -69,6 +70,29 @@ def silent() -> Iterator[str]:
     """The URL of a gateway that takes every call and never answers."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         yield f"http://127.0.0.1:{server.getsockname()[1]}"
+
+
+@pytest.fixture
+def trickling() -> Iterator[str]:
+    """The URL of a gateway that answers byte by byte and comes to no end."""
+
+    def answer_slowly(connection: socket.socket) -> None:
+        with connection, contextlib.suppress(OSError):
+            connection.sendall(b"HTTP/1.1 200 OK\r\nX-Slow: ")
+            while not over.wait(0.05):
+                connection.sendall(b"a")
+
+    def accept() -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                caller = server.accept()[0]
+                threading.Thread(target=answer_slowly, args=(caller,), daemon=True).start()
+
+    over = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        threading.Thread(target=accept, daemon=True).start()
+        yield f"http://127.0.0.1:{server.getsockname()[1]}"
+        over.set()
 
 
 def pushed(gateway: str) -> dict[str, dict[tuple[str, ...], float]]:
@@ -175,11 +199,12 @@ def test_the_end_of_a_short_run_is_pushed_though_no_look_was_due(
     )
 
 
-@pytest.mark.parametrize("kind", ["dead", "silent"])
+@pytest.mark.parametrize("kind", ["dead", "silent", "trickling"])
 def test_a_gateway_that_is_gone_costs_one_warning_and_one_event(
-    store: MemoryStore, silent: str, kind: str
+    store: MemoryStore, silent: str, trickling: str, kind: str
 ) -> None:
-    size, gateway = store.head().size, {"dead": dead(), "silent": silent}[kind]
+    gateways = {"dead": dead(), "silent": silent, "trickling": trickling}
+    size, gateway = store.head().size, gateways[kind]
     with capture_logs() as lines, exporter(store, replace(QUICK, gateway=gateway)):
         wait_for("the report", lambda: reports(store))
         time.sleep(0.5)

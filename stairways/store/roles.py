@@ -49,6 +49,7 @@ def _statements(connection: Connection) -> Iterator[str]:
         if role not in present:
             yield f"CREATE ROLE {role} NOLOGIN"
         yield f"GRANT USAGE ON SCHEMA public TO {role}"
+    yield "REVOKE CREATE ON SCHEMA public FROM PUBLIC"  # anybody could, before PostgreSQL 15
     yield f"GRANT CREATE ON SCHEMA public TO {OWNER}"
     tables = inspect(connection).get_table_names()
     for table in [*tables, *inspect(connection).get_view_names()]:

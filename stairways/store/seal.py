@@ -26,6 +26,7 @@ LARGEST_NOTE = 1_000_000
 PROOF_HEADER = "c2sp.org/tlog-proof@v1"
 
 _DECIMAL = re.compile(r"0|[1-9][0-9]*", re.ASCII)
+_TOO_LARGE = 2**63  # positions are 64-bit, to every reader of these formats
 _PRIVATE = "PRIVATE+KEY+"
 
 
@@ -211,6 +212,8 @@ def parse_checkpoint(text: str) -> Checkpoint:
     origin, size, root, *_ = [*text.split("\n"), "", "", ""]
     if not origin or not _DECIMAL.fullmatch(size) or not text.endswith("\n"):
         raise SealError("The note is no checkpoint: name, size and root on three lines.")
+    if int(size) >= _TOO_LARGE:
+        raise SealError("The note is no checkpoint: no log is as large as it says.")
     return Checkpoint(origin, int(size), _hash(root))
 
 
@@ -224,7 +227,7 @@ def parse_proof(text: str) -> Proof:
     if lines and lines[0].startswith("extra "):
         extra = _from_base64(lines.pop(0).removeprefix("extra "))
     index = lines.pop(0).removeprefix("index ") if lines else ""
-    if not _DECIMAL.fullmatch(index) or int(index) >= 2**63:
+    if not _DECIMAL.fullmatch(index) or int(index) >= _TOO_LARGE:
         raise SealError("The proof names no index.")
     if len(lines) > 63:  # noqa: PLR2004 - no tree is higher
         raise SealError("The proof has too many hashes.")

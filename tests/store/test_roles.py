@@ -165,3 +165,17 @@ def test_even_the_owner_meets_the_guards(url: str) -> None:
 def test_sqlite_has_no_roles(new_log: Callable[[str], str]) -> None:
     with pytest.raises(LogUnavailableError, match="permissions"):
         make_roles(new_log("sqlite"))
+
+
+def test_nobody_may_put_a_function_before_those_of_the_database(url: str) -> None:
+    """Before PostgreSQL 15 everybody may make things in public."""
+    with psycopg.connect(url.replace("+psycopg", ""), autocommit=True) as server:
+        server.execute("GRANT CREATE ON SCHEMA public TO PUBLIC")
+        make_roles(url)
+        asked = "SELECT has_schema_privilege(%s, 'public', 'CREATE')"
+        allowed = {
+            role
+            for role in (WRITER, ARCHIVIST, AUDITOR, OWNER)
+            if (server.execute(asked, (role,)).fetchone() or (None,))[0]
+        }
+    assert allowed == {OWNER}

@@ -108,6 +108,14 @@ def test_published_tree_texts_are_read_as_checkpoints() -> None:
             parse_checkpoint(text)
 
 
+def test_a_checkpoint_of_more_than_any_log_can_hold_is_refused() -> None:
+    [case, *_] = vectors("signed-note/tree_text.json")["valid"]
+    name, _, root = case["text"].splitlines()[:3]
+    assert parse_checkpoint(f"{name}\n{2**63 - 1}\n{root}\n").size == 2**63 - 1
+    with pytest.raises(SealError, match="no log is as large"):
+        parse_checkpoint(f"{name}\n{2**63}\n{root}\n")
+
+
 def test_published_signatures_of_ed25519_are_made_and_verified() -> None:
     for case in vectors("ed25519/rfc8032_7_1.json"):
         key = PrivateKey("x", bytes.fromhex(case["seed_hex"]))

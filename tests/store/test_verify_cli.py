@@ -69,7 +69,7 @@ def test_what_is_no_log_could_not_be_looked_at(folder: Path) -> None:
     (folder / "log.db").write_bytes(b"no database" * 500)
     said = run(folder, "verify")
     assert said.returncode == 2
-    assert "not a database" in said.stderr
+    assert "log.db cannot be read: file is not a database. It is damaged, or no log" in said.stderr
     (folder / "log.db").unlink()
     assert run(folder, "verify").returncode == 2
 

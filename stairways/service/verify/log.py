@@ -19,7 +19,7 @@ from typing import NamedTuple
 from stairways import codec
 from stairways.core.events import LogVerified
 from stairways.core.merkle import EMPTY_ROOT
-from stairways.core.values import Digest, Position, StreamName
+from stairways.core.values import Digest, Position, StreamName, without_password
 from stairways.errors import LogUnavailableError
 from stairways.service.verify.appends import AppendWalk, Claim
 from stairways.service.verify.blobs import check_blobs, missing_blobs
@@ -37,7 +37,7 @@ from stairways.service.verify.segments import check_segments
 from stairways.service.verify.surroundings import check_surroundings
 from stairways.service.verify.tree import RootCheck, TreeFold
 from stairways.store.contract import Context, Encoded, EventStore
-from stairways.store.raw import Bounds, RawLog
+from stairways.store.raw import Bounds, RawLog, UnreadableRowsError
 from stairways.store.records import collector_off
 from stairways.store.seal import Checkpoint, PublicKey
 
@@ -107,19 +107,35 @@ def verify_log(
     each. With ``keys`` every stored checkpoint must be signed by one of them. Raises
     ``LogUnavailableError`` or ``SchemaMismatchError`` if it cannot look.
     """
+    try:
+        with RawLog(url) as log, collector_off():
+            return _verified(log, against, keys, processes, progress)
+    except UnreadableRowsError as error:
+        raise LogUnavailableError(
+            f"The log {without_password(url)} cannot be read: {error}. It is damaged, or no log: "
+            "keep it as it is for whoever finds out why, and restore a backup."
+        ) from error
+
+
+def _verified(
+    log: RawLog,
+    against: Sequence[Checkpoint],
+    keys: Sequence[PublicKey],
+    processes: int | None,
+    progress: OnProgress | None,
+) -> VerifyReport:
     findings = Findings()
-    with RawLog(url) as log, collector_off():
-        if missing := log.missing_tables():
-            return _without_tables(missing)
-        stored = stored_checkpoints(log, keys)
-        findings.extend(stored.findings)
-        sealed = [*stored.sealed, *(Sealed("kept checkpoint", kept) for kept in against)]
-        findings.extend(check_surroundings(log))
-        fold, size = _walk(log, sealed, findings, processes, progress)
-        findings.extend(check_signed(log, size))
-        blobs = check_blobs(log, findings)
-        kept = findings.ordered()
-        told = explained(log, kept)
+    if missing := log.missing_tables():
+        return _without_tables(missing)
+    stored = stored_checkpoints(log, keys)
+    findings.extend(stored.findings)
+    sealed = [*stored.sealed, *(Sealed("kept checkpoint", kept) for kept in against)]
+    findings.extend(check_surroundings(log))
+    fold, size = _walk(log, sealed, findings, processes, progress)
+    findings.extend(check_signed(log, size))
+    blobs = check_blobs(log, findings)
+    kept = findings.ordered()
+    told = explained(log, kept)
     return VerifyReport(
         size=size,
         root=Digest(fold.computed.root().hex()),

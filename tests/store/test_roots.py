@@ -11,6 +11,7 @@ from stairways.core.values import NEW, Position, StreamName
 from stairways.service import roots, seal
 from stairways.service.audit.proving import show
 from stairways.service.audit.watched import WatchedLog
+from stairways.service.export import proofs
 from stairways.service.roots import LEAVES, kept_roots
 from stairways.service.seal import newest_note, prove_consistency, prove_record, seal_log
 from stairways.service.stairway.journal import decoded
@@ -75,6 +76,23 @@ def test_a_proof_reads_a_few_leaves_and_is_the_one_that_all_leaves_make(
     assert [str(prove_record(store, at, note)) for at in places] == quick
     assert prove_consistency(store, MANY + 1, 4 * LEAVES) == continued
     assert few < 3 * LEAVES < sum(read) / len(places)
+    store.close()
+
+
+def test_the_proof_of_many_records_reads_a_few_leaves_too(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[int] = []
+    store = counting(url, read)
+    run, size = list(range(LEAVES + 5, 2 * LEAVES - 7)), MANY + 1
+
+    quick = proofs.prove_records(store, run, size)
+    few = sum(read)
+    read.clear()
+    monkeypatch.setattr(proofs, "kept_roots", lambda _: [])
+
+    assert proofs.prove_records(store, run, size) == quick
+    assert few < LEAVES < 2 * LEAVES < sum(read)
     store.close()
 
 

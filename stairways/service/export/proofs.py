@@ -9,18 +9,18 @@ the walk, computes the root of the whole log.
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 
-from stairways.core.merkle import Edge
+from stairways.core.merkle import Span
+from stairways.service.roots import kept_roots, span_root
 from stairways.store.sql import SqlStore
-
-_LEAVES_A_PAGE = 65_536
 
 
 def prove_records(log: SqlStore, indexes: Sequence[int], size: int) -> list[bytes]:
     """Return the hashes that lead from the records at ``indexes`` (from 0, sorted) to the root."""
-    return [_root(log, first, last) for first, last in gaps(indexes, 0, size)]
+    kept = kept_roots(log)
+    return [span_root(log, kept, span) for span in gaps(indexes, 0, size)]
 
 
-def gaps(indexes: Sequence[int], first: int, last: int) -> Iterator[tuple[int, int]]:
+def gaps(indexes: Sequence[int], first: int, last: int) -> Iterator[Span]:
     """Yield the parts of the tree ``first <= index < last`` that hold none of the records."""
     begin, end = bisect_left(indexes, first), bisect_left(indexes, last)
     if begin == end:
@@ -29,10 +29,3 @@ def gaps(indexes: Sequence[int], first: int, last: int) -> Iterator[tuple[int, i
         middle = first + (1 << (last - first - 1).bit_length() - 1)
         yield from gaps(indexes, first, middle)
         yield from gaps(indexes, middle, last)
-
-
-def _root(log: SqlStore, first: int, last: int) -> bytes:
-    edge = Edge()
-    for start in range(first, last, _LEAVES_A_PAGE):
-        edge = edge.extended(log.leaves(start + 1, min(last, start + _LEAVES_A_PAGE)))
-    return edge.root()

@@ -319,7 +319,7 @@ def test_a_type_changed_to_hide_a_record_is_a_finding(tmp_path: Path) -> None:
 
     assert result.exit_code == 1
     assert f"position {gate}: " in result.stderr
-    assert "`stairways verify` finds that; none is recorded yet." in unsure.stderr
+    assert "`stairways verify` finds that; none is recorded (--record)." in unsure.stderr
 
 
 @pytest.mark.parametrize("form", ["--json", "--csv", "--table"])

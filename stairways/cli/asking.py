@@ -103,7 +103,8 @@ def _refuse_readers(app: App) -> None:
 def _not_rehashed(log: WatchedLog) -> str:
     """Return what an answer from a long log is worth, and what makes it worth more."""
     last = [record.position for record in log.read(types=("LogVerified",))][-1:]
-    when = f"the last one is recorded at position {last[0]}" if last else "none is recorded (--record)"
+    recorded = "".join(f"the last one is recorded at position {one}" for one in last)
+    when = recorded or "none is recorded (--record)"
     return (
         f"This log of {log.head().size:,} events was not rehashed whole (audit.rehash_up_to): a "
         "record whose type was changed behind the log's back may be missing here without a word. "

@@ -543,7 +543,7 @@ def test_no_second_request_hides_in_the_body_of_one(console: Console) -> None:
     assert console.get("/runs").status == 200
 
 
-@pytest.mark.parametrize("others", ["nobody's", AUDITOR])
+@pytest.mark.parametrize("others", ["nobody's", AUDITOR], ids=["another", "the same"])
 def test_of_two_authorization_headers_neither_counts(console: Console, others: str) -> None:
     port = int(console.url.rpartition(":")[2])
     asked = "".join(

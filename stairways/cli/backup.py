@@ -32,11 +32,14 @@ def command(app: "App", file: Path, *, as_json: bool) -> None:
 
 def finish(report: "VerifyReport", title: str, *, as_json: bool) -> None:
     """Print the report on a copy and exit with its code."""
+    from stairways.service.verify.findings import counted  # noqa: PLC0415 - help starts light
+
     if as_json:
         print_json({"clean": report.clean, **asdict(report)})
     else:
         for finding in report.findings:
             click.echo(shown(finding.sentence()), err=True)
-        verdict = "verified" if report.clean else f"{report.found:,} findings"
-        click.echo(f"{title}: {report.size:,} events, {report.blobs:,} blobs, {verdict}.")
+        verdict = "verified" if report.clean else counted(report.found, "finding")
+        events, blobs = counted(report.size, "event"), counted(report.blobs, "blob")
+        click.echo(f"{title}: {events}, {blobs}, {verdict}.")
     raise SystemExit(0 if report.clean else 1)

@@ -18,7 +18,7 @@ from stairways.core.values import without_password
 from stairways.errors import LogUnavailableError, StairwaysError
 from stairways.service.verify.log import VerifyReport, verify_log
 from stairways.store.driver import Connection, Driver, EventRows, Row
-from stairways.store.opening import driver_for, upgrade
+from stairways.store.opening import driver_for, refuse_newer, upgrade
 
 TABLES: dict[str, Sequence[str]] = {
     "streams": ("id", "name"),
@@ -41,7 +41,8 @@ def back_up(url: str, file: Path) -> VerifyReport:
     """Write a copy of the log at ``url`` to a new SQLite ``file`` and verify it.
 
     Writers may go on meanwhile: the copy is the log of one moment. Raises
-    ``LogUnavailableError`` if the file is there already. A copy with findings is kept beside
+    ``LogUnavailableError`` if the file is there already, ``SchemaMismatchError`` if the log is of
+    a newer program. A copy with findings is kept beside
     under ``.part`` and the report says what is wrong.
     """
     if file.exists():
@@ -61,6 +62,7 @@ def back_up(url: str, file: Path) -> VerifyReport:
 
 def _copied(url: str, part: Path, file: Path) -> VerifyReport:
     """Copy into ``part``, verify it, and give it its name if it is clean."""
+    refuse_newer(url)  # tables that this program does not know would be left out unseen
     target = f"sqlite:///{part}"
     upgrade(target)
     copy_log(url, target)
@@ -87,11 +89,12 @@ def restore(file: Path, url: str) -> VerifyReport:
     """Copy the backup in ``file`` into the empty log at ``url`` and verify it.
 
     Raises ``LogUnavailableError`` if the log there holds anything, and, before one is made,
-    if ``file`` is no backup.
+    if ``file`` is no backup; ``SchemaMismatchError`` if a newer program made it.
     """
     if not file.is_file():
         raise LogUnavailableError(f"There is no backup {file}.")
     _check_backup(file)
+    refuse_newer(f"sqlite:///{file}")
     upgrade(url)
     copy_log(f"sqlite:///{file}", url)
     return verify_log(url)

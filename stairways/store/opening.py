@@ -87,6 +87,15 @@ def upgrade(url: str) -> None:
         driver.engine.dispose()
 
 
+def refuse_newer(url: str) -> None:
+    """Raise ``SchemaMismatchError`` if what is at ``url`` is no log, or a newer program's."""
+    driver = driver_for(url, read_only=True)
+    try:
+        _check_origin(driver, _revision(driver))
+    finally:
+        driver.engine.dispose()
+
+
 def driver_for(
     url: str, patience: float = PATIENCE, *, read_only: bool = False, guarded: bool = False
 ) -> Driver:

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import text
 
 from stairways.core.values import NEW, StreamName
-from stairways.errors import LogUnavailableError, StairwaysError
+from stairways.errors import LogUnavailableError, SchemaMismatchError, StairwaysError
 from stairways.service.backup import back_up, restore
 from stairways.service.seal import seal_log
 from stairways.service.verify.checkpoints import read_checkpoint
@@ -112,6 +112,30 @@ def test_a_log_that_is_not_there_leaves_no_half_backup(
         with pytest.raises(StairwaysError):
             back_up(url, folder / "copy.db")
     assert list(folder.iterdir()) == []
+
+
+def test_a_log_of_a_newer_program_is_neither_backed_up_nor_restored(
+    database_url: str, tmp_path: Path
+) -> None:
+    """Tables that this program does not know would be left out, and the copy called verified."""
+    copy = tmp_path / "copy.db"
+    store = open_sql_store(database_url)
+    store.append(RUN, NEW, steps(1), by("a"))
+    store.close()
+    assert back_up(database_url, copy).clean
+    newer = "UPDATE alembic_version SET version_num = '9999'"
+    for url in (database_url, f"sqlite:///{copy}"):
+        engine = driver_for(url).engine
+        with engine.begin() as connection:
+            connection.execute(text(newer))
+        engine.dispose()
+
+    with pytest.raises(SchemaMismatchError, match=r"schema 9999; this program knows schemas from"):
+        back_up(database_url, tmp_path / "another.db")
+    target = tmp_path / "target.db"
+    with pytest.raises(SchemaMismatchError, match=r"schema 9999; this program knows schemas from"):
+        restore(copy, f"sqlite:///{target}")
+    assert [file.name for file in (tmp_path / "another.db", target) if file.exists()] == []
 
 
 def test_a_backup_that_a_disk_refuses_leaves_nothing_behind(tmp_path: Path) -> None:

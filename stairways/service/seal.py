@@ -19,7 +19,7 @@ from stairways.core.values import Position, StreamName, digest_of
 from stairways.errors import ProofWrongError, SealError
 from stairways.service.roots import further_roots, kept_roots, span_root
 from stairways.service.verify.checkpoints import read_checkpoint
-from stairways.store.contract import Appended, Context, Encoded, EventStore
+from stairways.store.contract import Appended, Context, Encoded, EventStore, Head
 from stairways.store.driver import Connection
 from stairways.store.records import record_bytes
 from stairways.store.seal import (
@@ -46,15 +46,17 @@ def seal_log(store: SqlStore, key: PrivateKey, context: Context) -> str:
     The first key a log is signed with is recorded as an event before. Raises ``SealError``
     if the log was last signed with another key: rotate it.
     """
+    head = store.head()  # before the key: whoever rotates it meanwhile is noticed or comes after
     current = current_key(store)
     if current is None:
         _record_key(store, KeyRotated(key=str(key.public), previous=None, reason="first"), context)
+        head = store.head()
     elif current != key.public:
         raise SealError(
             f"The log is signed with the key {current}, not with {key.public}. Rotate with "
             "`stairways keys rotate`, which records it."
         )
-    return _sign_and_store(store, key.name, context, key)
+    return _sign_and_store(store, head, key.name, context, key)
 
 
 def rotate_key(
@@ -74,7 +76,7 @@ def rotate_key(
         raise SealError(f"The log is signed with the key {current}, not with {old.public}.")
     event = KeyRotated(key=str(new.public), previous=str(old.public), reason=reason)
     _record_key(store, event, context)
-    return _sign_and_store(store, new.name, context, old, new)
+    return _sign_and_store(store, store.head(), new.name, context, old, new)
 
 
 def current_key(store: EventStore) -> PublicKey | None:
@@ -204,9 +206,10 @@ def _read(file: Path) -> bytes:
         raise SealError(f"{file} cannot be read: {error.strerror}.") from error
 
 
-def _sign_and_store(store: SqlStore, origin: str, context: Context, *keys: PrivateKey) -> str:
+def _sign_and_store(
+    store: SqlStore, head: Head, origin: str, context: Context, *keys: PrivateKey
+) -> str:
     """Sign the log, and store the note and the event that says so in one transaction."""
-    head = store.head()
     roots = kept_roots(store)
     roots += further_roots(store, len(roots), head.size)
     note = sign(str(Checkpoint(origin, head.size, bytes.fromhex(head.root))), *keys).encode()

@@ -11,6 +11,7 @@ import pytest
 
 from stairways.core.values import Position, StreamName
 from stairways.errors import SealError
+from stairways.service import seal
 from stairways.service.seal import (
     check_proof,
     consistency_file,
@@ -179,6 +180,20 @@ def test_a_rotation_is_recorded_and_signed_by_both_keys(store: SqlStore, key: Pr
     assert [r.type for r in store.read(types=["KeyRotated"])] == ["KeyRotated"] * 2
     assert verified(store, (), [key.public, later.public]).clean
     assert not verified(store, (), [later.public]).clean
+
+
+def test_a_key_that_was_retired_signs_nothing_any_more(store: SqlStore, key: PrivateKey) -> None:
+    """Whoever stole it writes a checkpoint and the event of it as the program did."""
+    sealed_log(store, key, 1)
+    later = new_key("example.org/log")
+    rotate_key(store, key, later, "it was stolen", by("r"))
+    seal._sign_and_store(store, store.head(), key.name, by("forged"), key)
+    [finding] = verified(store, (), [key.public, later.public]).findings
+    assert finding.field == "checkpoints.note of 3"
+    assert (finding.expected, finding.actual) == (
+        "a signature of the key of its time",
+        "signed by one retired before",
+    )
 
 
 def test_a_proof_convinces_without_the_log(store: SqlStore, key: PrivateKey) -> None:

@@ -25,6 +25,10 @@ class NotSignedError(SealError):
     """No key that is trusted signed a note."""
 
 
+class RetiredKeyError(SealError):
+    """A note was not signed by the key that signed the log at its time."""
+
+
 @dataclass(frozen=True, slots=True)
 class Sealed:
     """A checkpoint and what to call it in a finding."""
@@ -48,7 +52,8 @@ def stored_checkpoints(log: RawLog, keys: Sequence[PublicKey]) -> Stored:
     shows damage, not forgery.
     """
     stored = Stored()
-    known = list(dict.fromkeys(keys)) or recorded_keys(log)
+    terms = _terms(log)
+    known = list(dict.fromkeys(keys)) or list(dict.fromkeys(key for _, key in terms))
     for number, (identity, content) in enumerate(log.checkpoints(), 1):
         label = f"checkpoint {shown(identity)}"
         before = stored.sealed[-1].checkpoint.size if stored.sealed else 0
@@ -56,6 +61,7 @@ def stored_checkpoints(log: RawLog, keys: Sequence[PublicKey]) -> Stored:
             stored.findings.append(Finding(None, "checkpoints.id", str(number), shown(identity)))
         try:
             sealed = Sealed(label, read_checkpoint(content, known))
+            _check_term(content, sealed.checkpoint, terms)
         except SealError as error:
             stored.findings.append(_no_note(identity, error, given=bool(keys)))
         else:
@@ -69,7 +75,9 @@ def stored_checkpoints(log: RawLog, keys: Sequence[PublicKey]) -> Stored:
 def _no_note(identity: object, error: SealError, *, given: bool) -> Finding:
     """Return what is wrong with a stored note; the keys were given, or are those of the log."""
     field, whose = f"checkpoints.note of {shown(identity)}", "given" if given else "of the log"
-    if isinstance(error, NotSignedError):
+    if isinstance(error, RetiredKeyError):
+        expected, actual = "a signature of the key of its time", "signed by one retired before"
+    elif isinstance(error, NotSignedError):
         expected, actual = f"a signature of a key {whose}", "signed by none"
     else:
         expected, actual = "a signed note", f"none ({str(error).rstrip('.')})"
@@ -89,15 +97,24 @@ def read_checkpoint(content: object, keys: Sequence[PublicKey]) -> Checkpoint:
     return parse_checkpoint(note.text)
 
 
-def recorded_keys(log: RawLog) -> list[PublicKey]:
-    """Return the keys that events of the log name, oldest first."""
-    keys: dict[PublicKey, None] = {}
-    for _, payload in log.of_type("KeyRotated"):
+def _terms(log: RawLog) -> list[tuple[int, PublicKey]]:
+    """Return the keys that events of the log name, each with the position from which it signs."""
+    terms = list[tuple[int, PublicKey]]()
+    for position, payload in log.of_type("KeyRotated"):
         try:
-            keys[parse_public_key(orjson.loads(payload)["key"])] = None
-        except (SealError, orjson.JSONDecodeError, KeyError, TypeError, AttributeError):
+            terms.append((int(position), parse_public_key(orjson.loads(payload)["key"])))
+        except (SealError, orjson.JSONDecodeError, KeyError, TypeError, AttributeError, ValueError):
             continue  # the record itself is rehashed elsewhere
-    return list(keys)
+    return terms
+
+
+def _check_term(
+    content: bytes, checkpoint: Checkpoint, terms: Sequence[tuple[int, PublicKey]]
+) -> None:
+    """Raise ``RetiredKeyError`` if a key signed alone that another had followed by then."""
+    due = [key for position, key in terms if position <= checkpoint.size]
+    if due and not verified_by(parse_note(content), due[-1:]):
+        raise RetiredKeyError("A key signed the note that was retired before.")
 
 
 def check_sealed(

@@ -50,7 +50,8 @@ class Postgres:
         self.folder.mkdir(mode=0o755)
         if os.geteuid() == 0:
             shutil.chown(self.folder, self.user)
-        self._run("initdb", "-D", str(self.data), "-U", "postgres", "-A", "trust", "-N")
+        made = ("-U", "postgres", "-A", "trust", "-N", "-E", "UTF8")
+        self._run("initdb", "-D", str(self.data), *made)
 
     def start(self) -> None:
         settings = (

@@ -82,6 +82,7 @@ def upgrade(url: str) -> None:
     driver = driver_for(url, PATIENCE)
     try:
         _check_origin(driver, _revision(driver))
+        _check_letters(driver)
         _migrate(driver)
     finally:
         driver.engine.dispose()
@@ -233,6 +234,19 @@ def _refuse_foreign(driver: Driver) -> None:
         raise SchemaMismatchError(
             f"{_name(driver)} is not a Stairways log: it has tables of its own "
             f"({', '.join(sorted(names)[:3])}). Name an empty database."
+        )
+
+
+def _check_letters(driver: Driver) -> None:
+    """Refuse a database of PostgreSQL that counts bytes for letters, or lacks some of them."""
+    if driver.name != "postgresql":
+        return
+    with _connected(driver) as connection:
+        encoding = connection.execute(text("SHOW server_encoding")).scalar()
+    if encoding != "UTF8":
+        raise LogUnavailableError(
+            f"The database {_name(driver)} is in {encoding}; a log needs UTF8. Make another: "
+            "CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0."
         )
 
 

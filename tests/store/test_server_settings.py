@@ -1,5 +1,6 @@
 """What somebody set for a role or a database of PostgreSQL takes no promise from the log."""
 
+import os
 import time
 from collections.abc import Callable
 from threading import Thread
@@ -14,7 +15,7 @@ from stairways.errors import LogUnavailableError
 from stairways.service.verify.log import verify_log
 from stairways.store.contract import Appended, Context, Encoded
 from stairways.store.driver import Connection
-from stairways.store.opening import open_sql_store
+from stairways.store.opening import open_sql_store, upgrade
 
 RUN = StreamName("run-1")
 STEP = Encoded("StepTaken", 1, b'{"step":1}')
@@ -77,6 +78,21 @@ def test_names_are_kept_whatever_letters_the_database_speaks(url: str) -> None:
     store.append(StreamName("läuft/日本"), None, [STEP], by("a", "Łukasz"))
     assert [(one.stream, one.actor) for one in store.read()] == [("läuft/日本", "Łukasz")]
     store.close()
+
+
+@pytest.mark.parametrize("encoding", ["SQL_ASCII", "LATIN1"])
+def test_no_log_is_made_where_letters_are_counted_by_bytes_or_lacking(
+    url: str, encoding: str
+) -> None:
+    name = f"in_{encoding.lower()}_{os.getpid()}"
+    options = f"ENCODING '{encoding}' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0"
+    administer(url, f"CREATE DATABASE {name} {options}")
+    try:
+        other = make_url(url).set(database=name).render_as_string(hide_password=False)
+        with pytest.raises(LogUnavailableError, match=f"is in {encoding}; a log needs UTF8"):
+            upgrade(other)
+    finally:
+        administer(url, f"DROP DATABASE {name} WITH (FORCE)")
 
 
 @pytest.mark.parametrize("schema", ["elsewhere", "pg_temp"])

@@ -95,7 +95,7 @@ blobs = Table(
     metadata,
     Column("digest", Text, primary_key=True),
     Column("size", _Whole, nullable=False),
-    Column("encoding", Text, nullable=False),  # identity or zstd
+    Column("encoding", Text, nullable=False),  # identity, zstd+sha256
     Column("content", LargeBinary, nullable=False),
     sqlite_strict=True,
 )
